@@ -1,0 +1,125 @@
+//! The two session cookies, written and read (RFC 6265bis §4.1.3 for the prefixes; OWASP ASVS 5.0, 3.3.1 to 3.3.5).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The cookie that carries the access token.
+pub const ACCESS: &str = "__Host-Http-access";
+/// The cookie that carries the refresh token.
+pub const REFRESH: &str = "__Host-Http-refresh";
+/// Bytes that a browser surely stores for name and value together.
+pub const MAX_BYTES: usize = 4096;
+
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
+/// Name and value together are longer than a browser surely stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cookie {name} would have {bytes} bytes, {MAX_BYTES} is the most that browsers keep; does the user have too many roles?")]
+pub struct CookieTooLarge {
+    name: &'static str,
+    bytes: usize,
+}
+
+/// The `Set-Cookie` value that stores `value` for `max_age`.
+///
+/// # Errors
+/// [`CookieTooLarge`] past [`MAX_BYTES`]: a browser would drop it without a word.
+pub fn set(name: &'static str, value: &str, max_age: Duration) -> Result<String, CookieTooLarge> {
+    let bytes = name.len() + value.len();
+    if bytes > MAX_BYTES {
+        return Err(CookieTooLarge { name, bytes });
+    }
+    Ok(format!("{name}={value}; Max-Age={}; {ATTRIBUTES}", max_age.as_secs()))
+}
+
+/// The `Set-Cookie` value that removes the cookie.
+pub fn clear(name: &'static str) -> String {
+    format!("{name}=; Max-Age=0; {ATTRIBUTES}")
+}
+
+/// How often a cookie stands in a `Cookie` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// Not at all.
+    Absent,
+    /// Once, with this value.
+    One(&'a str),
+    /// More than once: which of them is meant cannot be known, so neither is used.
+    Several,
+}
+
+/// Looks for the cookie `name` in a `Cookie` header (RFC 6265 §4.2.1).
+///
+/// Browsers read a cookie without `=` as a value without a name, so `name` must be followed by `=`.
+/// Names are compared by case, because the browser that guards our prefix may not guard another spelling.
+pub fn find<'a>(header: &'a str, name: &str) -> Found<'a> {
+    let mut found = Found::Absent;
+    for pair in pairs(header) {
+        if let Some((key, value)) = pair.split_once('=')
+            && key.trim() == name
+        {
+            if found != Found::Absent {
+                return Found::Several;
+            }
+            found = Found::One(value.trim());
+        }
+    }
+    found
+}
+
+/// A `Cookie` header without the session cookies, the others as they were; `None` if no other is there.
+pub fn without_session(header: &str) -> Option<Cow<'_, str>> {
+    if !pairs(header).any(is_session) {
+        return Some(Cow::Borrowed(header));
+    }
+    let kept: Vec<&str> = pairs(header).filter(|pair| !is_session(pair)).collect();
+    (!kept.is_empty()).then(|| Cow::Owned(kept.join("; ")))
+}
+
+fn pairs(header: &str) -> impl Iterator<Item = &str> {
+    header.split(';').map(str::trim).filter(|pair| !pair.is_empty())
+}
+
+fn is_session(pair: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name).trim();
+    name.eq_ignore_ascii_case(ACCESS) || name.eq_ignore_ascii_case(REFRESH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_as_strict_as_browsers_allow() {
+        let cookie = set(ACCESS, "v", Duration::from_secs(900)).unwrap();
+        assert_eq!(cookie, "__Host-Http-access=v; Max-Age=900; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(clear(REFRESH), "__Host-Http-refresh=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn name_and_value_fit_4096_bytes_or_are_refused() {
+        let room = MAX_BYTES - ACCESS.len();
+        assert!(set(ACCESS, &"v".repeat(room), Duration::ZERO).is_ok());
+        let error = set(ACCESS, &"v".repeat(room + 1), Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("4097 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_cookie_is_found_once_or_not_believed() {
+        assert_eq!(find("a=1; __Host-Http-access=tok; b=2", ACCESS), Found::One("tok"));
+        assert_eq!(find("a=1;__Host-Http-access=tok", ACCESS), Found::One("tok"));
+        assert_eq!(find("__Host-Http-access=x; __Host-Http-access=y", ACCESS), Found::Several);
+        for header in ["", ";;", "x__Host-Http-access=tok", "__Host-Http-access", "__host-http-access=tok", "a=__Host-Http-access=t"] {
+            assert_eq!(find(header, ACCESS), Found::Absent, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_others_pass_untouched_and_ours_never() {
+        assert_eq!(without_session("a=1;  b=\"x y\""), Some("a=1;  b=\"x y\"".into()));
+        assert_eq!(without_session("a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r"), Some("a=1; b==2".into()));
+        assert_eq!(without_session("__HOST-HTTP-ACCESS=t; __Host-Http-refresh"), None);
+        assert_eq!(without_session("__Host-Http-access=t"), None);
+        assert_eq!(without_session("v=__Host-Http-access"), Some("v=__Host-Http-access".into()));
+    }
+}

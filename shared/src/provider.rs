@@ -1,0 +1,110 @@
+//! The crypto that `jsonwebtoken` calls: HMAC-SHA-256 and Ed25519, nothing else.
+//!
+//! Its own `rust_crypto` feature would bring RSA and P-384 into the worker (835 KB of wasm).
+
+use std::sync::Once;
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{ErrorKind, Result};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
+
+use crate::hmac_sha256::HmacKey;
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| Ok(Box::new(SignKey::new(*algorithm, key)?)),
+    verifier_factory: |algorithm, key| Ok(Box::new(VerifyKey::new(*algorithm, key)?)),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+/// Makes `jsonwebtoken` use this provider, once for the process.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    // An Err means that the program around us installed a provider of its own first: then its Ed25519 would read our
+    // seeds as PKCS#8 and fail with an error, never sign wrongly.
+    INSTALLED.call_once(|| {
+        let _ = PROVIDER.install_default();
+    });
+}
+
+enum SignKey {
+    Ed25519(SigningKey),
+    Hs256(HmacKey),
+}
+
+impl SignKey {
+    fn new(algorithm: Algorithm, key: &EncodingKey) -> Result<Self> {
+        match (algorithm, key.family()) {
+            (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Self::Ed25519(SigningKey::from_bytes(
+                key.as_bytes()
+                    .try_into()
+                    .map_err(|_| ErrorKind::InvalidKeyFormat)?,
+            ))),
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Self::Hs256(HmacKey::new(key.as_bytes()))),
+            _ => Err(ErrorKind::InvalidAlgorithm.into()),
+        }
+    }
+}
+
+impl Signer<Vec<u8>> for SignKey {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
+        Ok(match self {
+            Self::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            Self::Hs256(key) => key.tag(message).to_vec(),
+        })
+    }
+}
+
+impl JwtSigner for SignKey {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Hs256(_) => Algorithm::HS256,
+        }
+    }
+}
+
+/// A key that checks signatures, with all that depends on the key alone already computed.
+#[derive(Clone)]
+pub(crate) enum VerifyKey {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    Hs256(HmacKey),
+}
+
+impl VerifyKey {
+    fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self> {
+        match (algorithm, key.family()) {
+            (Algorithm::EdDSA, AlgorithmFamily::Ed) => key
+                .try_get_as_bytes()?
+                .try_into()
+                .ok()
+                .and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(bytes).ok())
+                .map(Self::Ed25519)
+                .ok_or_else(|| ErrorKind::InvalidKeyFormat.into()),
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Self::Hs256(HmacKey::new(key.try_get_as_bytes()?))),
+            _ => Err(ErrorKind::InvalidAlgorithm.into()),
+        }
+    }
+}
+
+impl Verifier<Vec<u8>> for VerifyKey {
+    /// Ed25519 by RFC 8032 §5.1.7 with small-order keys refused, so that a signature fits one message only.
+    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        let holds = match self {
+            Self::Ed25519(key) => ed25519_dalek::Signature::from_slice(tag)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            Self::Hs256(key) => key.holds(message, tag),
+        };
+        holds.then_some(()).ok_or_else(signature::Error::new)
+    }
+}
+
+impl JwtVerifier for VerifyKey {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Hs256(_) => Algorithm::HS256,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The snapshot of all live revocations as bytes, with a MAC (see [`envelope`](crate::envelope)).
+//!
+//! Payload, numbers big-endian: format (1 byte), number (8), made_at in ms (8), sections. A section: kind (1), expiry
+//! in minutes since the epoch (4), count (4), then `count` items: token and session 8 bytes, user 8 + 4, everyone 8.
+//! Sections ascend by kind and expiry, items within one ascend, and nothing follows the last: one set has one spelling.
+//! Grouping by expiry is why an entry costs 8 bytes and not 12.
+
+use std::collections::BTreeMap;
+
+use super::entry::{Entry, Revocation};
+use super::set::RevocationSet;
+use crate::envelope::{self, EnvelopeError};
+use crate::id::Fingerprint;
+use crate::secret::{Purpose, RootSecret};
+use crate::time::{UnixMillis, UnixTime};
+
+const FORMAT: u8 = 1;
+
+/// All revocations that are live at one time, to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Grows with every revocation, in commit order. A reader never goes back to a lower one.
+    pub number: u64,
+    /// When the publisher began to read: what was committed before is inside. The age of the snapshot counts from here.
+    pub made_at: UnixMillis,
+    /// The revocations.
+    pub entries: Vec<Revocation>,
+}
+
+/// A snapshot that was proven to be the issuer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSnapshot {
+    /// See [`Snapshot::number`].
+    pub number: u64,
+    /// See [`Snapshot::made_at`].
+    pub made_at: UnixMillis,
+    /// The revocations, ready to be asked.
+    pub set: RevocationSet,
+}
+
+impl Snapshot {
+    /// The value to publish. Expiries are rounded up to whole minutes, so nothing is forgotten early.
+    pub fn encode(&self, secret: &RootSecret) -> Vec<u8> {
+        let mut sections: BTreeMap<(Kind, u32), Vec<Item>> = BTreeMap::new();
+        for Revocation { entry, expires } in &self.entries {
+            let (kind, item) = Kind::split(*entry);
+            sections
+                .entry((kind, minutes_up(*expires)))
+                .or_default()
+                .push(item);
+        }
+        let mut payload = vec![FORMAT];
+        payload.extend_from_slice(&self.number.to_be_bytes());
+        payload.extend_from_slice(&self.made_at.millis().to_be_bytes());
+        for ((kind, minute), mut items) in sections {
+            items.sort_unstable();
+            items.dedup();
+            payload.push(kind as u8);
+            payload.extend_from_slice(&minute.to_be_bytes());
+            payload.extend_from_slice(&(items.len() as u32).to_be_bytes());
+            for (id, below) in items {
+                payload.extend_from_slice(&id.to_be_bytes());
+                if kind == Kind::User {
+                    payload.extend_from_slice(&below.to_be_bytes());
+                }
+            }
+        }
+        envelope::close(payload, Purpose::Snapshot, secret)
+    }
+
+    /// Reads what [`Self::encode`] made with any of `secrets`.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] where the MAC does not hold or the payload is not in the one spelling described above.
+    pub fn open(bytes: &[u8], secrets: &[RootSecret]) -> Result<OpenSnapshot, EnvelopeError> {
+        let payload = envelope::open(bytes, Purpose::Snapshot, secrets)?;
+        let snapshot = Self::decode(payload)?;
+        Ok(OpenSnapshot {
+            number: snapshot.number,
+            made_at: snapshot.made_at,
+            set: RevocationSet::from_entries(snapshot.entries),
+        })
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, EnvelopeError> {
+        let mut reader = Reader(payload);
+        if reader.u8()? != FORMAT {
+            return Err(EnvelopeError::Malformed("a format of another version"));
+        }
+        let number = reader.u64()?;
+        let made_at = UnixMillis::from_millis(reader.u64()?.cast_signed());
+        let mut entries = Vec::new();
+        let mut previous = None;
+        while !reader.0.is_empty() {
+            let section = (Kind::from_byte(reader.u8()?)?, reader.u32()?);
+            if previous.replace(section) >= Some(section) {
+                return Err(EnvelopeError::Malformed("sections out of order"));
+            }
+            reader.section(section, &mut entries)?;
+        }
+        Ok(Self {
+            number,
+            made_at,
+            entries,
+        })
+    }
+}
+
+/// An id (or a time), and for a user the version.
+type Item = (u64, u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Token = 1,
+    Session = 2,
+    User = 3,
+    Everyone = 4,
+}
+
+impl Kind {
+    const fn from_byte(byte: u8) -> Result<Self, EnvelopeError> {
+        match byte {
+            1 => Ok(Self::Token),
+            2 => Ok(Self::Session),
+            3 => Ok(Self::User),
+            4 => Ok(Self::Everyone),
+            _ => Err(EnvelopeError::Malformed("an unknown kind of revocation")),
+        }
+    }
+
+    const fn split(entry: Entry) -> (Self, Item) {
+        match entry {
+            Entry::Token(fingerprint) => (Self::Token, (fingerprint.0, 0)),
+            Entry::Session(fingerprint) => (Self::Session, (fingerprint.0, 0)),
+            Entry::User { user, below } => (Self::User, (user.0, below)),
+            Entry::Everyone { before } => (Self::Everyone, (before.secs().cast_unsigned(), 0)),
+        }
+    }
+
+    const fn join(self, (id, below): Item) -> Entry {
+        match self {
+            Self::Token => Entry::Token(Fingerprint(id)),
+            Self::Session => Entry::Session(Fingerprint(id)),
+            Self::User => Entry::User {
+                user: Fingerprint(id),
+                below,
+            },
+            Self::Everyone => Entry::Everyone {
+                before: UnixTime::from_secs(id.cast_signed()),
+            },
+        }
+    }
+}
+
+fn minutes_up(time: UnixTime) -> u32 {
+    let secs = u64::try_from(time.secs()).unwrap_or(0);
+    u32::try_from(secs.div_ceil(60)).unwrap_or(u32::MAX)
+}
+
+/// What is left to read. Nothing is allocated from a count before the bytes are known to be there.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], EnvelopeError> {
+        let (head, rest) = self
+            .0
+            .split_first_chunk()
+            .ok_or(EnvelopeError::Malformed("cut short"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u8(&mut self) -> Result<u8, EnvelopeError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u32(&mut self) -> Result<u32, EnvelopeError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, EnvelopeError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn section(&mut self, (kind, minute): (Kind, u32), entries: &mut Vec<Revocation>) -> Result<(), EnvelopeError> {
+        let count = self.u32()? as usize;
+        let item_bytes = if kind == Kind::User { 12 } else { 8 };
+        if count == 0 || self.0.len() / item_bytes < count {
+            return Err(EnvelopeError::Malformed("a section is empty or cut short"));
+        }
+        entries.reserve(count);
+        let expires = UnixTime::from_secs(i64::from(minute) * 60);
+        let mut previous = None;
+        for _ in 0..count {
+            let id = self.u64()?;
+            let below = if kind == Kind::User { self.u32()? } else { 0 };
+            if previous.replace((id, below)) >= Some((id, below)) {
+                return Err(EnvelopeError::Malformed("items out of order"));
+            }
+            entries.push(Revocation {
+                entry: kind.join((id, below)),
+                expires,
+            });
+        }
+        Ok(())
+    }
+}

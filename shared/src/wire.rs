@@ -1,0 +1,106 @@
+//! Names and shapes that cross between browser, edge, issuer and origin.
+
+use serde::Serialize;
+use subtle::ConstantTimeEq as _;
+
+use crate::base64url;
+use crate::rejection::Code;
+use crate::secret::{Purpose, RootSecret};
+
+/// Header names, in lower case.
+pub mod header {
+    /// What every header of ours begins with; from outside, none of them is believed.
+    pub const PREFIX: &str = "portcullis";
+    /// Proves to the issuer that a request comes from an edge: see [`edge_token`](super::edge_token).
+    pub const EDGE_TOKEN: &str = "portcullis-edge-token";
+    /// The client's address as the edge saw it; believed only beside a good [`EDGE_TOKEN`].
+    pub const CLIENT_IP: &str = "portcullis-client-ip";
+    /// To the origin: the user's id.
+    pub const USER: &str = "portcullis-user";
+    /// To the origin: the session's id.
+    pub const SESSION: &str = "portcullis-session";
+    /// To the origin: the roles, separated by commas.
+    pub const ROLES: &str = "portcullis-roles";
+    /// To the origin: the three above, signed and bound to the request: see [`assertion`](crate::assertion).
+    pub const ASSERTION: &str = "portcullis-assertion";
+}
+
+/// Keys in Workers KV.
+pub mod kv {
+    /// The published key set: [`KeySet::publish`](crate::key::KeySet::publish).
+    pub const KEY_SET: &str = "keys";
+    /// The newest revocation snapshot: [`Snapshot::encode`](crate::revocation::Snapshot::encode).
+    pub const REVOCATIONS_HEAD: &str = "revocations:head";
+}
+
+/// The `client_id` (RFC 9068 §2.2) of tokens that are kept in cookies.
+pub const BROWSER_CLIENT: &str = "browser";
+
+/// The media type of a problem (RFC 9457 §3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error answer (RFC 9457 §3): `type` is `about:blank`, and `code` is what programs look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    detail: String,
+}
+
+impl Problem {
+    /// The problem `code`, answered with `status`; `detail` says what to do about this occurrence, and may be empty.
+    pub fn new(code: Code, status: u16, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: code.title(),
+            status,
+            code: code.as_str(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The body of the answer.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| r#"{"type":"about:blank","code":"internal"}"#.to_owned())
+    }
+}
+
+/// What an edge sends as [`header::EDGE_TOKEN`]: a key derived from `EDGE_SECRET`, as base64url.
+pub fn edge_token(secret: &RootSecret) -> String {
+    base64url::encode(secret.derive(Purpose::EdgeToken).expose())
+}
+
+/// Whether `offered` is the edge token of any of `secrets`. Takes the same time whichever it is.
+pub fn edge_token_matches(secrets: &[RootSecret], offered: &str) -> bool {
+    secrets.iter().fold(false, |found, secret| {
+        found | bool::from(edge_token(secret).as_bytes().ct_eq(offered.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457() {
+        let json = Problem::new(Code::Forbidden, 403, "needs the role admin").to_json();
+        assert_eq!(
+            json,
+            r#"{"type":"about:blank","title":"Not allowed","status":403,"code":"forbidden","detail":"needs the role admin"}"#
+        );
+    }
+
+    #[test]
+    fn old_and_new_edge_tokens_are_accepted_and_no_other() {
+        let secrets = RootSecret::parse_list("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p,pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J").unwrap();
+        for secret in &secrets {
+            assert!(edge_token_matches(&secrets, &edge_token(secret)));
+        }
+        assert!(!edge_token_matches(&secrets[..1], &edge_token(&secrets[1])));
+        assert!(!edge_token_matches(&secrets, ""));
+    }
+}
