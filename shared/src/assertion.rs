@@ -68,7 +68,11 @@ pub fn assert(key: &AssertionKey, request: Request<'_>, claims: &Claims, now: Un
         payload.push('"');
     }
     payload.push_str("]}");
-    let mut token = format!("{}.{}", base64url::encode(HEADER), base64url::encode(payload));
+    let mut token = format!(
+        "{}.{}",
+        base64url::encode(HEADER),
+        base64url::encode(payload)
+    );
     let tag = key.0.tag(token.as_bytes());
     token.push('.');
     token.push_str(&base64url::encode(tag));
@@ -173,6 +177,9 @@ fn push_escaped(json: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::id::TokenId;
 
@@ -205,13 +212,19 @@ mod tests {
 
     #[test]
     fn the_origin_learns_what_the_edge_said() {
-        let (new, old) = (key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p"), key("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J"));
+        let (new, old) = (
+            key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p"),
+            key("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J"),
+        );
         let token = assert(&old, REQUEST, &claims(), NOW);
         let identity = verify(&token, &[new.clone(), old], REQUEST, NOW).unwrap();
         assert_eq!(identity.user(), claims().sub);
         assert_eq!(identity.session(), claims().sid);
         assert_eq!(identity.roles(), ["admin", "user"]);
-        assert_eq!(verify(&token, &[new], REQUEST, NOW), Err(Rejection::BadSignature));
+        assert_eq!(
+            verify(&token, &[new], REQUEST, NOW),
+            Err(Rejection::BadSignature)
+        );
     }
 
     #[test]
@@ -219,20 +232,42 @@ mod tests {
         let keys = [key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p")];
         let token = assert(&keys[0], REQUEST, &claims(), NOW);
         let others = [
-            Request { method: "GET", ..REQUEST },
-            Request { authority: "evil.example.test", ..REQUEST },
-            Request { path_and_query: "/api/y", ..REQUEST },
+            Request {
+                method: "GET",
+                ..REQUEST
+            },
+            Request {
+                authority: "evil.example.test",
+                ..REQUEST
+            },
+            Request {
+                path_and_query: "/api/y",
+                ..REQUEST
+            },
         ];
         for other in others {
-            assert_eq!(verify(&token, &keys, other, NOW), Err(Rejection::OtherRequest));
+            assert_eq!(
+                verify(&token, &keys, other, NOW),
+                Err(Rejection::OtherRequest)
+            );
         }
         assert!(verify(&token, &keys, REQUEST, NOW.plus(LIFETIME)).is_ok());
         assert_eq!(
-            verify(&token, &keys, REQUEST, NOW.plus(LIFETIME + Duration::from_secs(1))),
+            verify(
+                &token,
+                &keys,
+                REQUEST,
+                NOW.plus(LIFETIME + Duration::from_secs(1))
+            ),
             Err(Rejection::Expired)
         );
         assert_eq!(
-            verify(&token, &keys, REQUEST, NOW.minus(SKEW + Duration::from_secs(1))),
+            verify(
+                &token,
+                &keys,
+                REQUEST,
+                NOW.minus(SKEW + Duration::from_secs(1))
+            ),
             Err(Rejection::NotYetValid)
         );
     }
@@ -241,6 +276,9 @@ mod tests {
     fn an_access_token_is_no_assertion() {
         let secret = RootSecret::parse("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p").unwrap();
         let token = crate::token::mint(&claims(), &crate::key::SigningKey::hs256(&secret)).unwrap();
-        assert_eq!(verify(&token, &[(&secret).into()], REQUEST, NOW), Err(Rejection::WrongType));
+        assert_eq!(
+            verify(&token, &[(&secret).into()], REQUEST, NOW),
+            Err(Rejection::WrongType)
+        );
     }
 }

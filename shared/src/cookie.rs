@@ -14,7 +14,9 @@ const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
 /// Name and value together are longer than a browser surely stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the cookie {name} would have {bytes} bytes, {MAX_BYTES} is the most that browsers keep; does the user have too many roles?")]
+#[error(
+    "the cookie {name} would have {bytes} bytes, {MAX_BYTES} is the most that browsers keep; does the user have too many roles?"
+)]
 pub struct CookieTooLarge {
     name: &'static str,
     bytes: usize,
@@ -29,7 +31,10 @@ pub fn set(name: &'static str, value: &str, max_age: Duration) -> Result<String,
     if bytes > MAX_BYTES {
         return Err(CookieTooLarge { name, bytes });
     }
-    Ok(format!("{name}={value}; Max-Age={}; {ATTRIBUTES}", max_age.as_secs()))
+    Ok(format!(
+        "{name}={value}; Max-Age={}; {ATTRIBUTES}",
+        max_age.as_secs()
+    ))
 }
 
 /// The `Set-Cookie` value that removes the cookie.
@@ -77,7 +82,10 @@ pub fn without_session(header: &str) -> Option<Cow<'_, str>> {
 }
 
 fn pairs(header: &str) -> impl Iterator<Item = &str> {
-    header.split(';').map(str::trim).filter(|pair| !pair.is_empty())
+    header
+        .split(';')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
 }
 
 fn is_session(pair: &str) -> bool {
@@ -87,13 +95,22 @@ fn is_session(pair: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
     fn a_cookie_is_as_strict_as_browsers_allow() {
         let cookie = set(ACCESS, "v", Duration::from_secs(900)).unwrap();
-        assert_eq!(cookie, "__Host-Http-access=v; Max-Age=900; Path=/; Secure; HttpOnly; SameSite=Lax");
-        assert_eq!(clear(REFRESH), "__Host-Http-refresh=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(
+            cookie,
+            "__Host-Http-access=v; Max-Age=900; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            clear(REFRESH),
+            "__Host-Http-refresh=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
     }
 
     #[test]
@@ -106,20 +123,48 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_once_or_not_believed() {
-        assert_eq!(find("a=1; __Host-Http-access=tok; b=2", ACCESS), Found::One("tok"));
-        assert_eq!(find("a=1;__Host-Http-access=tok", ACCESS), Found::One("tok"));
-        assert_eq!(find("__Host-Http-access=x; __Host-Http-access=y", ACCESS), Found::Several);
-        for header in ["", ";;", "x__Host-Http-access=tok", "__Host-Http-access", "__host-http-access=tok", "a=__Host-Http-access=t"] {
+        assert_eq!(
+            find("a=1; __Host-Http-access=tok; b=2", ACCESS),
+            Found::One("tok")
+        );
+        assert_eq!(
+            find("a=1;__Host-Http-access=tok", ACCESS),
+            Found::One("tok")
+        );
+        assert_eq!(
+            find("__Host-Http-access=x; __Host-Http-access=y", ACCESS),
+            Found::Several
+        );
+        for header in [
+            "",
+            ";;",
+            "x__Host-Http-access=tok",
+            "__Host-Http-access",
+            "__host-http-access=tok",
+            "a=__Host-Http-access=t",
+        ] {
             assert_eq!(find(header, ACCESS), Found::Absent, "{header}");
         }
     }
 
     #[test]
     fn the_others_pass_untouched_and_ours_never() {
-        assert_eq!(without_session("a=1;  b=\"x y\""), Some("a=1;  b=\"x y\"".into()));
-        assert_eq!(without_session("a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r"), Some("a=1; b==2".into()));
-        assert_eq!(without_session("__HOST-HTTP-ACCESS=t; __Host-Http-refresh"), None);
+        assert_eq!(
+            without_session("a=1;  b=\"x y\""),
+            Some("a=1;  b=\"x y\"".into())
+        );
+        assert_eq!(
+            without_session("a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r"),
+            Some("a=1; b==2".into())
+        );
+        assert_eq!(
+            without_session("__HOST-HTTP-ACCESS=t; __Host-Http-refresh"),
+            None
+        );
         assert_eq!(without_session("__Host-Http-access=t"), None);
-        assert_eq!(without_session("v=__Host-Http-access"), Some("v=__Host-Http-access".into()));
+        assert_eq!(
+            without_session("v=__Host-Http-access"),
+            Some("v=__Host-Http-access".into())
+        );
     }
 }

@@ -33,7 +33,11 @@ pub(crate) fn close(mut payload: Vec<u8>, purpose: Purpose, secret: &RootSecret)
 }
 
 /// The payload of `bytes`, if the MAC holds under any of `secrets`.
-pub(crate) fn open<'a>(bytes: &'a [u8], purpose: Purpose, secrets: &[RootSecret]) -> Result<&'a [u8], EnvelopeError> {
+pub(crate) fn open<'a>(
+    bytes: &'a [u8],
+    purpose: Purpose,
+    secrets: &[RootSecret],
+) -> Result<&'a [u8], EnvelopeError> {
     if bytes.len() > MAX_BYTES {
         return Err(EnvelopeError::Oversized);
     }
@@ -49,23 +53,44 @@ pub(crate) fn open<'a>(bytes: &'a [u8], purpose: Purpose, secrets: &[RootSecret]
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
     fn only_the_same_bytes_for_the_same_purpose_open() {
-        let secrets = RootSecret::parse_list("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p,pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J").unwrap();
+        let secrets = RootSecret::parse_list(
+            "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p,pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J",
+        )
+        .unwrap();
         for secret in &secrets {
             let closed = close(b"payload".to_vec(), Purpose::Snapshot, secret);
-            assert_eq!(open(&closed, Purpose::Snapshot, &secrets), Ok(&b"payload"[..]));
-            assert_eq!(open(&closed, Purpose::KeySet, &secrets), Err(EnvelopeError::BadMac));
+            assert_eq!(
+                open(&closed, Purpose::Snapshot, &secrets),
+                Ok(&b"payload"[..])
+            );
+            assert_eq!(
+                open(&closed, Purpose::KeySet, &secrets),
+                Err(EnvelopeError::BadMac)
+            );
             for cut in 0..closed.len() {
-                assert_eq!(open(&closed[..cut], Purpose::Snapshot, &secrets), Err(EnvelopeError::BadMac));
+                assert_eq!(
+                    open(&closed[..cut], Purpose::Snapshot, &secrets),
+                    Err(EnvelopeError::BadMac)
+                );
                 let mut flipped = closed.clone();
                 flipped[cut] ^= 1;
-                assert_eq!(open(&flipped, Purpose::Snapshot, &secrets), Err(EnvelopeError::BadMac));
+                assert_eq!(
+                    open(&flipped, Purpose::Snapshot, &secrets),
+                    Err(EnvelopeError::BadMac)
+                );
             }
         }
         let old_only = close(b"payload".to_vec(), Purpose::Snapshot, &secrets[1]);
-        assert_eq!(open(&old_only, Purpose::Snapshot, &secrets[..1]), Err(EnvelopeError::BadMac));
+        assert_eq!(
+            open(&old_only, Purpose::Snapshot, &secrets[..1]),
+            Err(EnvelopeError::BadMac)
+        );
     }
 }

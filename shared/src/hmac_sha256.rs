@@ -31,6 +31,9 @@ impl HmacKey {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     /// RFC 4231 §4.3.
@@ -38,7 +41,10 @@ mod tests {
     fn tags_are_those_of_rfc_4231() {
         let key = HmacKey::new(b"Jefe");
         let tag = key.tag(b"what do ya want for nothing?");
-        assert_eq!(hex::encode(tag), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            hex::encode(tag),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
         assert!(key.holds(b"what do ya want for nothing?", &tag));
         assert!(!key.holds(b"what do ya want for nothing", &tag));
         assert!(!key.holds(b"what do ya want for nothing?", &tag[..31]));

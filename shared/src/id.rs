@@ -104,6 +104,9 @@ id! {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
@@ -120,7 +123,13 @@ mod tests {
 
     #[test]
     fn other_spellings_are_no_ids() {
-        for text in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAA="] {
+        for text in [
+            "",
+            "AAAA",
+            "AAAAAAAAAAAAAAAAAAAAAB",
+            "AAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAA=",
+        ] {
             assert_eq!(text.parse::<UserId>(), Err(BadId), "{text}");
         }
         assert!(serde_json::from_str::<UserId>("7").is_err());

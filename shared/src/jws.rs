@@ -40,20 +40,26 @@ impl<'a> UntrustedJws<'a> {
             .split_once('.')
             .filter(|(_, payload)| !payload.contains('.'))
             .ok_or(Rejection::Malformed("not three parts"))?;
-        let header = base64url::decode(header).ok_or(Rejection::Malformed("header is not base64url"))?;
+        let header =
+            base64url::decode(header).ok_or(Rejection::Malformed("header is not base64url"))?;
         Ok(Self {
             untrusted_header: strict::object(&header).ok_or(Rejection::Malformed("header"))?,
             untrusted_payload: payload,
             signed,
-            signature: base64url::decode(signature).ok_or(Rejection::Malformed("signature is not base64url"))?,
+            signature: base64url::decode(signature)
+                .ok_or(Rejection::Malformed("signature is not base64url"))?,
         })
     }
 
     /// The payload's bytes, once `holds(signed part, signature)` says that the signature does.
-    pub(crate) fn payload(self, holds: impl FnOnce(&[u8], &Vec<u8>) -> bool) -> Result<Vec<u8>, Rejection> {
+    pub(crate) fn payload(
+        self,
+        holds: impl FnOnce(&[u8], &Vec<u8>) -> bool,
+    ) -> Result<Vec<u8>, Rejection> {
         if !holds(self.signed.as_bytes(), &self.signature) {
             return Err(Rejection::BadSignature);
         }
-        base64url::decode(self.untrusted_payload).ok_or(Rejection::Malformed("payload is not base64url"))
+        base64url::decode(self.untrusted_payload)
+            .ok_or(Rejection::Malformed("payload is not base64url"))
     }
 }

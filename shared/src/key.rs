@@ -86,7 +86,12 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey({}, {})", self.kid(), self.algorithm().as_str())
+        write!(
+            f,
+            "SigningKey({}, {})",
+            self.kid(),
+            self.algorithm().as_str()
+        )
     }
 }
 
@@ -137,7 +142,12 @@ impl VerifyingKey {
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKey({}, {})", self.kid, self.algorithm().as_str())
+        write!(
+            f,
+            "VerifyingKey({}, {})",
+            self.kid,
+            self.algorithm().as_str()
+        )
     }
 }
 
@@ -156,7 +166,8 @@ impl KeySet {
     /// # Errors
     /// [`EnvelopeError::Malformed`] where it is no JWK set, or an Ed25519 key in it is no point of the curve.
     pub fn from_jwks(json: &str) -> Result<Self, EnvelopeError> {
-        let set: JwkSet = serde_json::from_str(json).map_err(|_| EnvelopeError::Malformed("not a JWK set"))?;
+        let set: JwkSet =
+            serde_json::from_str(json).map_err(|_| EnvelopeError::Malformed("not a JWK set"))?;
         set.into_keys()
     }
 
@@ -190,8 +201,8 @@ impl KeySet {
     /// [`EnvelopeError`] where the MAC does not hold, or what is inside is no key set.
     pub fn open(bytes: &[u8], secrets: &[RootSecret]) -> Result<(Self, UnixMillis), EnvelopeError> {
         let payload = envelope::open(bytes, Purpose::KeySet, secrets)?;
-        let published: Published =
-            serde_json::from_slice(payload).map_err(|_| EnvelopeError::Malformed("not a published key set"))?;
+        let published: Published = serde_json::from_slice(payload)
+            .map_err(|_| EnvelopeError::Malformed("not a published key set"))?;
         Ok((published.set.into_keys()?, published.made_at))
     }
 }
@@ -232,7 +243,9 @@ impl JwkSet {
             .map(|jwk| {
                 base64url::decode_array(&jwk.x)
                     .and_then(|public| VerifyingKey::ed25519(jwk.kid.clone(), &public))
-                    .ok_or(EnvelopeError::Malformed("an Ed25519 key is not a point of the curve"))
+                    .ok_or(EnvelopeError::Malformed(
+                        "an Ed25519 key is not a point of the curve",
+                    ))
             })
             .collect::<Result<_, _>>()
             .map(KeySet)
@@ -252,7 +265,9 @@ impl From<&KeySet> for JwkSet {
                 alg: key.algorithm().as_str().to_owned(),
             }),
         });
-        Self { keys: keys.collect() }
+        Self {
+            keys: keys.collect(),
+        }
     }
 }
 
@@ -265,6 +280,9 @@ fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn root(text: &str) -> RootSecret {
@@ -279,14 +297,20 @@ mod tests {
         let seed = base64url::decode_array("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
         let key = SigningKey::ed25519("k".into(), &Secret::from_bytes(seed));
         let jwks = KeySet::new(vec![key.verifying_key().clone()]).to_jwks();
-        assert!(jwks.contains(r#""x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#), "{jwks}");
+        assert!(
+            jwks.contains(r#""x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#),
+            "{jwks}"
+        );
         assert!(!jwks.contains("\"d\""));
     }
 
     #[test]
     fn a_set_survives_publishing_and_only_with_the_right_secret() {
         let key = SigningKey::ed25519("k1".into(), &Secret::from_bytes([7; 32]));
-        let set = KeySet::new(vec![key.verifying_key().clone(), VerifyingKey::hs256(&root(SECRET))]);
+        let set = KeySet::new(vec![
+            key.verifying_key().clone(),
+            VerifyingKey::hs256(&root(SECRET)),
+        ]);
         let made_at = UnixMillis::from_millis(5);
         let bytes = set.publish(made_at, &root(SECRET));
         let (read, read_at) = KeySet::open(&bytes, &[root(SECRET)]).unwrap();
@@ -294,7 +318,10 @@ mod tests {
         assert!(read.get("k1").is_some());
         assert_eq!(read.keys().len(), 1, "a shared secret is never published");
         let other = root("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J");
-        assert_eq!(KeySet::open(&bytes, &[other]).unwrap_err(), EnvelopeError::BadMac);
+        assert_eq!(
+            KeySet::open(&bytes, &[other]).unwrap_err(),
+            EnvelopeError::BadMac
+        );
     }
 
     #[test]
@@ -312,6 +339,9 @@ mod tests {
         let key = SigningKey::ed25519("k".into(), &Secret::from_bytes([65; 32]));
         assert_eq!(format!("{key:?}"), "SigningKey(k, EdDSA)");
         let printed = format!("{:?}", SigningKey::hs256(&root(SECRET)));
-        assert!(printed.starts_with("SigningKey(hs256-") && !printed.contains("mJ4v"), "{printed}");
+        assert!(
+            printed.starts_with("SigningKey(hs256-") && !printed.contains("mJ4v"),
+            "{printed}"
+        );
     }
 }

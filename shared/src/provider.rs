@@ -41,7 +41,9 @@ impl SignKey {
                     .try_into()
                     .map_err(|_| ErrorKind::InvalidKeyFormat)?,
             ))),
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Self::Hs256(HmacKey::new(key.as_bytes()))),
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => {
+                Ok(Self::Hs256(HmacKey::new(key.as_bytes())))
+            }
             _ => Err(ErrorKind::InvalidAlgorithm.into()),
         }
     }
@@ -82,7 +84,9 @@ impl VerifyKey {
                 .and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(bytes).ok())
                 .map(Self::Ed25519)
                 .ok_or_else(|| ErrorKind::InvalidKeyFormat.into()),
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Self::Hs256(HmacKey::new(key.try_get_as_bytes()?))),
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => {
+                Ok(Self::Hs256(HmacKey::new(key.try_get_as_bytes()?)))
+            }
             _ => Err(ErrorKind::InvalidAlgorithm.into()),
         }
     }
@@ -106,5 +110,76 @@ impl JwtVerifier for VerifyKey {
             Self::Ed25519(_) => Algorithm::EdDSA,
             Self::Hs256(_) => Algorithm::HS256,
         }
+    }
+}
+
+/// Project Wycheproof's vectors, which hold the mistakes that implementations made before.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use wycheproof::{TestResult, eddsa, mac};
+
+    use super::*;
+
+    #[test]
+    fn ed25519_accepts_what_is_valid_and_nothing_else() {
+        let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
+        let mut seen = 0;
+        for group in &set.test_groups {
+            let key = DecodingKey::from_ed_der(&group.key.pk);
+            let key = (PROVIDER.verifier_factory)(&Algorithm::EdDSA, &key).unwrap();
+            for test in &group.tests {
+                let holds = key.verify(&test.msg, &test.sig.to_vec()).is_ok();
+                assert_eq!(
+                    holds,
+                    test.result == TestResult::Valid,
+                    "{}: {}",
+                    test.tc_id,
+                    test.comment
+                );
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, set.number_of_tests);
+    }
+
+    #[test]
+    fn hmac_accepts_whole_tags_and_nothing_else() {
+        let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
+        let mut seen = 0;
+        for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
+            for test in &group.tests {
+                let key = DecodingKey::from_secret(&test.key);
+                let key = (PROVIDER.verifier_factory)(&Algorithm::HS256, &key).unwrap();
+                let holds = key.verify(&test.msg, &test.tag.to_vec()).is_ok();
+                assert_eq!(
+                    holds,
+                    test.result == TestResult::Valid,
+                    "{}: {}",
+                    test.tc_id,
+                    test.comment
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen} vectors");
+    }
+
+    #[test]
+    fn no_other_algorithm_is_signed_or_verified() {
+        for algorithm in [
+            Algorithm::HS384,
+            Algorithm::HS512,
+            Algorithm::RS256,
+            Algorithm::ES256,
+        ] {
+            assert!(
+                (PROVIDER.signer_factory)(&algorithm, &EncodingKey::from_secret(b"k")).is_err()
+            );
+            assert!(
+                (PROVIDER.verifier_factory)(&algorithm, &DecodingKey::from_secret(b"k")).is_err()
+            );
+        }
+        let public_key_as_secret = DecodingKey::from_secret(&[7; 32]);
+        assert!((PROVIDER.verifier_factory)(&Algorithm::EdDSA, &public_key_as_secret).is_err());
     }
 }

@@ -62,6 +62,9 @@ impl RefreshToken {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
@@ -75,8 +78,17 @@ mod tests {
         let sealed = token.seal(&keys, "https://i", [7; 24]);
         assert_eq!(sealed.len(), 130);
         assert_eq!(RefreshToken::open(&sealed, &keys, "https://i"), Ok(token));
-        assert_eq!(RefreshToken::open(&sealed, &keys, "https://j"), Err(Rejection::BadSignature));
-        for other in ["", "AAAA", "not base64url!", &"A".repeat(130), &"A".repeat(513)] {
+        assert_eq!(
+            RefreshToken::open(&sealed, &keys, "https://j"),
+            Err(Rejection::BadSignature)
+        );
+        for other in [
+            "",
+            "AAAA",
+            "not base64url!",
+            &"A".repeat(130),
+            &"A".repeat(513),
+        ] {
             assert!(RefreshToken::open(other, &keys, "https://i").is_err());
         }
     }

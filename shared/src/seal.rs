@@ -74,9 +74,20 @@ impl SealKeys {
     /// Seals `plaintext` for `purpose` at the issuer `issuer` with the newest key.
     ///
     /// `nonce` must come from a CSPRNG; used twice, it would tell whether two plaintexts are the same and worse.
-    pub fn seal(&self, purpose: SealPurpose, issuer: &str, plaintext: &[u8], nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+    pub fn seal(
+        &self,
+        purpose: SealPurpose,
+        issuer: &str,
+        plaintext: &[u8],
+        nonce: [u8; NONCE_BYTES],
+    ) -> Vec<u8> {
         let SealKey { id, key } = &self.newest;
-        let ciphertext = encrypt(key, &nonce, plaintext, &associated_data(purpose, issuer, *id));
+        let ciphertext = encrypt(
+            key,
+            &nonce,
+            plaintext,
+            &associated_data(purpose, issuer, *id),
+        );
         [&[VERSION][..], id, &nonce, &ciphertext].concat()
     }
 
@@ -84,7 +95,12 @@ impl SealKeys {
     ///
     /// # Errors
     /// [`Unsealable`], without saying why: the reasons are of use only to somebody who forges.
-    pub fn open(&self, purpose: SealPurpose, issuer: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+    pub fn open(
+        &self,
+        purpose: SealPurpose,
+        issuer: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
         let (version, rest) = sealed.split_first().ok_or(Unsealable)?;
         let (id, rest) = rest.split_first_chunk::<4>().ok_or(Unsealable)?;
         let (nonce, ciphertext) = rest.split_first_chunk().ok_or(Unsealable)?;
@@ -94,7 +110,14 @@ impl SealKeys {
         std::iter::once(&self.newest)
             .chain(&self.older)
             .filter(|key| key.id == *id)
-            .find_map(|key| decrypt(&key.key, nonce, ciphertext, &associated_data(purpose, issuer, *id)))
+            .find_map(|key| {
+                decrypt(
+                    &key.key,
+                    nonce,
+                    ciphertext,
+                    &associated_data(purpose, issuer, *id),
+                )
+            })
             .map(Zeroizing::new)
             .ok_or(Unsealable)
     }
@@ -109,7 +132,9 @@ impl SealKey {
         let bytes = Zeroizing::new(match text.len() {
             32 => text.as_bytes().to_vec(),
             64 => from_hex(text).ok_or(SecretError::NotAKey)?,
-            43 => STANDARD_NO_PAD.decode(text).map_err(|_| SecretError::NotAKey)?,
+            43 => STANDARD_NO_PAD
+                .decode(text)
+                .map_err(|_| SecretError::NotAKey)?,
             44 => STANDARD.decode(text).map_err(|_| SecretError::NotAKey)?,
             _ => return Err(SecretError::NotAKey),
         });
@@ -176,7 +201,11 @@ fn message_cipher(key: &Secret<32>, nonce: &[u8; NONCE_BYTES]) -> (Aes256Gcm, [u
     let mut subkey = [0; 16];
     encrypt_block(&cipher, &mut subkey);
     let doubled = u128::from_be_bytes(subkey) << 1;
-    let carry = if subkey.first().is_some_and(|byte| byte & 0x80 != 0) { 0x87 } else { 0 };
+    let carry = if subkey.first().is_some_and(|byte| byte & 0x80 != 0) {
+        0x87
+    } else {
+        0
+    };
     let subkey = doubled ^ carry;
 
     let derived = Zeroizing::new([1u8, 2].map(|counter| {
@@ -207,6 +236,9 @@ fn halves(nonce: &[u8; NONCE_BYTES]) -> ([u8; 12], [u8; 12]) {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const NEW: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
@@ -217,24 +249,83 @@ mod tests {
     #[test]
     fn ciphertexts_are_those_of_c2sp() {
         let first = encrypt(&Secret::from_bytes([1; 32]), NONCE, b"XAES-256-GCM", b"");
-        assert_eq!(hex::encode(&first), "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271");
-        let second = encrypt(&Secret::from_bytes([3; 32]), NONCE, b"XAES-256-GCM", b"c2sp.org/XAES-256-GCM");
-        assert_eq!(hex::encode(&second), "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d");
+        assert_eq!(
+            hex::encode(&first),
+            "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"
+        );
+        let second = encrypt(
+            &Secret::from_bytes([3; 32]),
+            NONCE,
+            b"XAES-256-GCM",
+            b"c2sp.org/XAES-256-GCM",
+        );
+        assert_eq!(
+            hex::encode(&second),
+            "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"
+        );
+    }
+
+    /// C2SP's accumulated vector: the SHAKE128 of 10,000 ciphertexts of random keys, nonces, plaintexts and data.
+    #[test]
+    fn ten_thousand_ciphertexts_are_those_of_c2sp() {
+        use shake::{ExtendableOutput as _, Shake128, Update as _, XofReader};
+        fn read(source: &mut impl XofReader, length: usize) -> Vec<u8> {
+            let mut bytes = vec![0; length];
+            source.read(&mut bytes);
+            bytes
+        }
+        let mut source = Shake128::default().finalize_xof();
+        let mut digest = Shake128::default();
+        for _ in 0..10_000 {
+            let key = Secret::from_bytes(read(&mut source, 32).try_into().unwrap());
+            let nonce = read(&mut source, 24).try_into().unwrap();
+            let length = read(&mut source, 1)[0];
+            let plaintext = read(&mut source, length.into());
+            let length = read(&mut source, 1)[0];
+            let data = read(&mut source, length.into());
+            let ciphertext = encrypt(&key, &nonce, &plaintext, &data);
+            assert_eq!(decrypt(&key, &nonce, &ciphertext, &data), Some(plaintext));
+            digest.update(&ciphertext);
+        }
+        let digest = read(&mut digest.finalize_xof(), 32);
+        assert_eq!(
+            hex::encode(digest),
+            "e6b9edf2df6cec60c8cbd864e2211b597fb69a529160cd040d56c0c210081939"
+        );
     }
 
     #[test]
     fn a_value_opens_for_its_purpose_and_issuer_only() {
         let keys = SealKeys::parse(NEW).unwrap();
         let sealed = keys.seal(SealPurpose::RefreshToken, "https://a", b"inside", *NONCE);
-        let open = |purpose, issuer, sealed: &[u8]| keys.open(purpose, issuer, sealed).map(|plain| plain.to_vec());
-        assert_eq!(open(SealPurpose::RefreshToken, "https://a", &sealed), Ok(b"inside".to_vec()));
-        assert_eq!(open(SealPurpose::LoginState, "https://a", &sealed), Err(Unsealable));
-        assert_eq!(open(SealPurpose::RefreshToken, "https://b", &sealed), Err(Unsealable));
+        let open = |purpose, issuer, sealed: &[u8]| {
+            keys.open(purpose, issuer, sealed)
+                .map(|plain| plain.to_vec())
+        };
+        assert_eq!(
+            open(SealPurpose::RefreshToken, "https://a", &sealed),
+            Ok(b"inside".to_vec())
+        );
+        assert_eq!(
+            open(SealPurpose::LoginState, "https://a", &sealed),
+            Err(Unsealable)
+        );
+        assert_eq!(
+            open(SealPurpose::RefreshToken, "https://b", &sealed),
+            Err(Unsealable)
+        );
         for at in 0..sealed.len() {
             let mut flipped = sealed.clone();
             flipped[at] ^= 1;
-            assert_eq!(open(SealPurpose::RefreshToken, "https://a", &flipped), Err(Unsealable), "byte {at}");
-            assert_eq!(open(SealPurpose::RefreshToken, "https://a", &sealed[..at]), Err(Unsealable));
+            assert_eq!(
+                open(SealPurpose::RefreshToken, "https://a", &flipped),
+                Err(Unsealable),
+                "byte {at}"
+            );
+            assert_eq!(
+                open(SealPurpose::RefreshToken, "https://a", &sealed[..at]),
+                Err(Unsealable)
+            );
         }
     }
 
@@ -255,14 +346,30 @@ mod tests {
     fn a_key_has_three_spellings() {
         let hex_key = hex::encode(NEW);
         let base64_key = STANDARD.encode(NEW);
-        let sealed = SealKeys::parse(NEW).unwrap().seal(SealPurpose::LoginState, "i", b"x", *NONCE);
-        for spelling in [hex_key.as_str(), &base64_key, base64_key.trim_end_matches('=')] {
+        let sealed = SealKeys::parse(NEW)
+            .unwrap()
+            .seal(SealPurpose::LoginState, "i", b"x", *NONCE);
+        for spelling in [
+            hex_key.as_str(),
+            &base64_key,
+            base64_key.trim_end_matches('='),
+        ] {
             let keys = SealKeys::parse(spelling).unwrap();
-            assert!(keys.open(SealPurpose::LoginState, "i", &sealed).is_ok(), "{}", spelling.len());
+            assert!(
+                keys.open(SealPurpose::LoginState, "i", &sealed).is_ok(),
+                "{}",
+                spelling.len()
+            );
         }
         assert_eq!(SealKeys::parse("").unwrap_err(), SecretError::Empty);
-        assert_eq!(SealKeys::parse(&"z".repeat(64)).unwrap_err(), SecretError::NotAKey);
+        assert_eq!(
+            SealKeys::parse(&"z".repeat(64)).unwrap_err(),
+            SecretError::NotAKey
+        );
         assert_eq!(SealKeys::parse("short").unwrap_err(), SecretError::NotAKey);
-        assert_eq!(SealKeys::parse(&"0".repeat(64)).unwrap_err(), SecretError::DefaultLooking);
+        assert_eq!(
+            SealKeys::parse(&"0".repeat(64)).unwrap_err(),
+            SecretError::DefaultLooking
+        );
     }
 }

@@ -121,8 +121,18 @@ pub enum SecretError {
 /// A random value of 32 characters is wrongly refused with odds below 10⁻⁴ in hex and 10⁻⁸ in base64.
 pub(crate) fn refuse_default_looking(text: &str) -> Result<(), SecretError> {
     const TELLING: [&str; 12] = [
-        "changeme", "change-me", "change_me", "secret", "password", "example", "your-", "your_", "default", "insert",
-        "1234567", "abcdefg",
+        "changeme",
+        "change-me",
+        "change_me",
+        "secret",
+        "password",
+        "example",
+        "your-",
+        "your_",
+        "default",
+        "insert",
+        "1234567",
+        "abcdefg",
     ];
     let lower = Zeroizing::new(text.to_ascii_lowercase());
     let mut seen = [false; 256];
@@ -226,6 +236,9 @@ impl fmt::Debug for RootSecret {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const GOOD: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
@@ -239,7 +252,10 @@ mod tests {
             SecretText::new(GOOD.into()),
             RootSecret::parse(GOOD).unwrap()
         );
-        assert!(!printed.contains("65") && !printed.contains("AAA") && !printed.contains("mJ4v"), "{printed}");
+        assert!(
+            !printed.contains("65") && !printed.contains("AAA") && !printed.contains("mJ4v"),
+            "{printed}"
+        );
     }
 
     #[test]
@@ -255,7 +271,11 @@ mod tests {
             "a-Secret-Of-Thirty-Two-Characters",
             "0123456789abcdef0123456789abcdef",
         ] {
-            assert_eq!(RootSecret::parse(text).unwrap_err(), SecretError::DefaultLooking, "{text}");
+            assert_eq!(
+                RootSecret::parse(text).unwrap_err(),
+                SecretError::DefaultLooking,
+                "{text}"
+            );
         }
     }
 
@@ -265,13 +285,19 @@ mod tests {
         let list = RootSecret::parse_list(&format!("{GOOD},{old}")).unwrap();
         assert_eq!(list.len(), 2);
         assert_eq!(list[0].0, GOOD.as_bytes());
-        assert_eq!(RootSecret::parse_list(&format!("{GOOD},")).unwrap_err(), SecretError::Empty);
+        assert_eq!(
+            RootSecret::parse_list(&format!("{GOOD},")).unwrap_err(),
+            SecretError::Empty
+        );
     }
 
     #[test]
     fn each_purpose_has_its_own_key() {
         let root = RootSecret::parse(GOOD).unwrap();
         assert_ne!(root.derive(Purpose::Snapshot), root.derive(Purpose::KeySet));
-        assert_eq!(root.derive(Purpose::Snapshot), root.derive(Purpose::Snapshot));
+        assert_eq!(
+            root.derive(Purpose::Snapshot),
+            root.derive(Purpose::Snapshot)
+        );
     }
 }

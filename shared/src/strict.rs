@@ -43,6 +43,9 @@ impl<'de> Visitor<'de> for DistinctMembersVisitor {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[derive(serde::Deserialize)]
@@ -52,7 +55,10 @@ mod tests {
 
     #[test]
     fn a_doubled_member_is_refused_however_it_is_spelled() {
-        assert_eq!(object::<One>(br#"{"exp":1,"x":[1,{"a":2}]}"#).unwrap().exp, 1);
+        assert_eq!(
+            object::<One>(br#"{"exp":1,"x":[1,{"a":2}]}"#).unwrap().exp,
+            1
+        );
         for json in [
             &br#"{"exp":1,"exp":2}"#[..],
             br#"{"exp":1,"x":2,"x":2}"#,
@@ -64,7 +70,11 @@ mod tests {
             br#"{"exp":1}{"#,
             br#"[{"exp":1}]"#,
         ] {
-            assert!(object::<One>(json).is_none(), "{}", String::from_utf8_lossy(json));
+            assert!(
+                object::<One>(json).is_none(),
+                "{}",
+                String::from_utf8_lossy(json)
+            );
         }
     }
 }

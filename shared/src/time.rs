@@ -32,9 +32,7 @@ impl UnixTime {
 
     /// How long after `earlier` this is; zero if it is not after.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_secs(
-            u64::try_from(i128::from(self.0) - i128::from(earlier.0)).unwrap_or(0),
-        )
+        Duration::from_secs(u64::try_from(i128::from(self.0) - i128::from(earlier.0)).unwrap_or(0))
     }
 }
 
@@ -81,6 +79,9 @@ impl From<UnixTime> for UnixMillis {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]

@@ -74,7 +74,11 @@ pub struct Expected<'a> {
 /// # Errors
 /// [`Rejection`] with the first thing that is wrong. Everything cheap is refused before any crypto;
 /// [`Rejection::UnknownKey`] may mean that `keys` is out of date.
-pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Verified<Claims>, Rejection> {
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected<'_>,
+) -> Result<Verified<Claims>, Rejection> {
     let jws = UntrustedJws::parse(token)?;
     let untrusted_header = &jws.untrusted_header;
     if untrusted_header.typ != TYPE {
@@ -120,4 +124,285 @@ pub fn check_time(token: &Verified<Claims>, now: UnixTime) -> Result<(), Rejecti
 /// [`Rejection`] where the token has no readable header.
 pub fn untrusted_kid(token: &str) -> Result<String, Rejection> {
     Ok(UntrustedJws::parse(token)?.untrusted_header.kid)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::base64url;
+    use crate::hmac_sha256::HmacKey;
+    use crate::id::{SessionId, TokenId, UserId};
+    use crate::secret::{RootSecret, Secret};
+
+    const SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+    const ISSUER: &str = "https://app.example.test";
+    const EXPECTED: Expected<'_> = Expected {
+        issuer: ISSUER,
+        audience: ISSUER,
+    };
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+    fn hs256() -> SigningKey {
+        SigningKey::hs256(&RootSecret::parse(SECRET).unwrap())
+    }
+
+    fn eddsa() -> SigningKey {
+        SigningKey::ed25519("ed-1".into(), &Secret::from_bytes([7; 32]))
+    }
+
+    fn keys() -> KeySet {
+        KeySet::new(vec![
+            hs256().verifying_key().clone(),
+            eddsa().verifying_key().clone(),
+        ])
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            iss: ISSUER.into(),
+            aud: ISSUER.into(),
+            sub: UserId::from_bytes([1; 16]),
+            client_id: "browser".into(),
+            sid: SessionId::from_bytes([2; 16]),
+            jti: TokenId::from_bytes([3; 16]),
+            iat: NOW,
+            exp: NOW.plus(Duration::from_secs(900)),
+            auth_time: NOW,
+            ver: 4,
+            roles: vec!["admin".into(), "user".into()],
+        }
+    }
+
+    /// A token with a good HS256 signature over whatever is asked for.
+    fn signed(header: &str, payload: &str) -> String {
+        let message = format!(
+            "{}.{}",
+            base64url::encode(header),
+            base64url::encode(payload)
+        );
+        let tag = HmacKey::new(SECRET.as_bytes()).tag(message.as_bytes());
+        format!("{message}.{}", base64url::encode(tag))
+    }
+
+    fn good_header() -> String {
+        format!(
+            r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#,
+            hs256().kid()
+        )
+    }
+
+    fn rejection(token: &str) -> Rejection {
+        verify(token, &keys(), &EXPECTED).expect_err(token)
+    }
+
+    #[test]
+    fn what_was_minted_is_verified_with_either_algorithm() {
+        for key in [hs256(), eddsa()] {
+            let token = mint(&claims(), &key).unwrap();
+            assert_eq!(untrusted_kid(&token).as_deref(), Ok(key.kid()));
+            let verified = verify(&token, &keys(), &EXPECTED).unwrap();
+            assert_eq!(verified.claims(), &claims());
+        }
+    }
+
+    #[test]
+    fn the_header_must_be_the_one_we_write() {
+        let payload = serde_json::to_string(&claims()).unwrap();
+        assert!(verify(&signed(&good_header(), &payload), &keys(), &EXPECTED).is_ok());
+        let kid = hs256().kid().to_owned();
+        let member = |extra: &str| good_header().replace('}', &format!(",{extra}}}"));
+        let table = [
+            (
+                good_header().replace("HS256", "none"),
+                Rejection::WrongAlgorithm,
+            ),
+            (
+                good_header().replace("HS256", "EdDSA"),
+                Rejection::WrongAlgorithm,
+            ),
+            (
+                good_header().replace("HS256", "hs256"),
+                Rejection::WrongAlgorithm,
+            ),
+            (
+                good_header().replace(&kid, "ed-1"),
+                Rejection::WrongAlgorithm,
+            ),
+            (good_header().replace(&kid, "nobody"), Rejection::UnknownKey),
+            (
+                r#"{"typ":"at+jwt","alg":"HS256"}"#.into(),
+                Rejection::UnknownKey,
+            ),
+            (good_header().replace("at+jwt", "JWT"), Rejection::WrongType),
+            (
+                good_header().replace("at+jwt", "portcullis-assertion+jwt"),
+                Rejection::WrongType,
+            ),
+            (
+                member(r#""jku":"https://evil""#),
+                Rejection::Malformed("header"),
+            ),
+            (member(r#""jwk":{}"#), Rejection::Malformed("header")),
+            (
+                member(r#""x5u":"https://evil""#),
+                Rejection::Malformed("header"),
+            ),
+            (member(r#""x5c":[]"#), Rejection::Malformed("header")),
+            (member(r#""crit":["exp"]"#), Rejection::Malformed("header")),
+            (member(r#""b64":false"#), Rejection::Malformed("header")),
+            (member(r#""alg":"HS256""#), Rejection::Malformed("header")),
+            (member(r#""kid":7"#), Rejection::Malformed("header")),
+            ("[]".into(), Rejection::Malformed("header")),
+            (String::new(), Rejection::Malformed("header")),
+        ];
+        for (header, expected) in table {
+            assert_eq!(rejection(&signed(&header, &payload)), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn every_claim_must_be_there_once_with_its_type() {
+        let payload = serde_json::to_value(claims()).unwrap();
+        let wrong = [
+            serde_json::json!("1"),
+            serde_json::json!(1.5),
+            serde_json::json!(null),
+            serde_json::json!(true),
+        ];
+        for name in payload.as_object().unwrap().keys() {
+            let mut missing = payload.clone();
+            missing.as_object_mut().unwrap().remove(name);
+            assert_eq!(
+                rejection(&signed(&good_header(), &missing.to_string())),
+                Rejection::Malformed("claims"),
+                "{name}"
+            );
+            for value in wrong
+                .iter()
+                .filter(|value| !(value.is_string() && payload[name].is_string()))
+            {
+                let mut changed = payload.clone();
+                changed[name] = value.clone();
+                let token = signed(&good_header(), &changed.to_string());
+                assert_eq!(
+                    rejection(&token),
+                    Rejection::Malformed("claims"),
+                    "{name}: {value}"
+                );
+            }
+            let doubled =
+                payload
+                    .to_string()
+                    .replacen('{', &format!("{{\"{name}\":{},", payload[name]), 1);
+            assert_eq!(
+                rejection(&signed(&good_header(), &doubled)),
+                Rejection::Malformed("claims"),
+                "{name} twice"
+            );
+        }
+        let more = payload.to_string().replacen('{', r#"{"acr":"1","#, 1);
+        assert!(
+            verify(&signed(&good_header(), &more), &keys(), &EXPECTED).is_ok(),
+            "an unknown claim is ignored"
+        );
+    }
+
+    #[test]
+    fn another_issuer_audience_or_role_is_refused() {
+        let with = |change: fn(&mut Claims)| {
+            let mut claims = claims();
+            change(&mut claims);
+            rejection(&signed(
+                &good_header(),
+                &serde_json::to_string(&claims).unwrap(),
+            ))
+        };
+        assert_eq!(with(|claims| claims.iss.push('/')), Rejection::WrongIssuer);
+        assert_eq!(
+            with(|claims| claims.aud.push('/')),
+            Rejection::WrongAudience
+        );
+        assert_eq!(
+            with(|claims| claims.roles.push("a,admin".into())),
+            Rejection::Malformed("roles")
+        );
+        let array = serde_json::to_string(&claims()).unwrap().replacen(
+            &format!("\"aud\":\"{ISSUER}\""),
+            &format!("\"aud\":[\"{ISSUER}\"]"),
+            1,
+        );
+        assert_eq!(
+            rejection(&signed(&good_header(), &array)),
+            Rejection::Malformed("claims")
+        );
+    }
+
+    #[test]
+    fn no_bit_can_change_and_no_byte_be_added() {
+        for key in [hs256(), eddsa()] {
+            let token = mint(&claims(), &key).unwrap();
+            for at in 0..token.len() {
+                let mut bytes = token.clone().into_bytes();
+                bytes[at] ^= 1;
+                let Ok(changed) = String::from_utf8(bytes) else {
+                    continue;
+                };
+                assert!(
+                    verify(&changed, &keys(), &EXPECTED).is_err(),
+                    "byte {at} of {}",
+                    token.len()
+                );
+                assert!(verify(&token[..at], &keys(), &EXPECTED).is_err());
+            }
+            for spelling in [
+                format!("{token}="),
+                format!(" {token}"),
+                format!("{token}\n"),
+                format!("{token}."),
+                format!(".{token}"),
+            ] {
+                assert!(verify(&spelling, &keys(), &EXPECTED).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn an_oversized_token_is_refused_by_its_length() {
+        let max = crate::cookie::MAX_BYTES;
+        assert_eq!(
+            rejection(&"a".repeat(max + 1)),
+            Rejection::Oversized { max }
+        );
+        assert_eq!(
+            rejection(&"a".repeat(max)),
+            Rejection::Malformed("not three parts")
+        );
+    }
+
+    #[test]
+    fn time_is_strict_at_the_end_and_tolerant_at_the_start() {
+        let token = mint(&claims(), &eddsa()).unwrap();
+        let token = verify(&token, &keys(), &EXPECTED).unwrap();
+        let exp = token.claims().exp;
+        assert_eq!(
+            check_time(&token, exp.minus(Duration::from_secs(1))),
+            Ok(())
+        );
+        assert_eq!(check_time(&token, exp), Err(Rejection::Expired));
+        assert_eq!(check_time(&token, NOW.minus(SKEW)), Ok(()));
+        assert_eq!(
+            check_time(&token, NOW.minus(SKEW + Duration::from_secs(1))),
+            Err(Rejection::NotYetValid)
+        );
+    }
+
+    #[test]
+    fn a_role_that_cannot_travel_is_not_minted() {
+        let mut claims = claims();
+        claims.roles = vec!["a,admin".into()];
+        assert_eq!(mint(&claims, &eddsa()), Err(MintError::BadRole));
+    }
 }

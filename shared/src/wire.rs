@@ -65,7 +65,8 @@ impl Problem {
 
     /// The body of the answer.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|_| r#"{"type":"about:blank","code":"internal"}"#.to_owned())
+        serde_json::to_string(self)
+            .unwrap_or_else(|_| r#"{"type":"about:blank","code":"internal"}"#.to_owned())
     }
 }
 
@@ -83,6 +84,9 @@ pub fn edge_token_matches(secrets: &[RootSecret], offered: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
@@ -96,7 +100,10 @@ mod tests {
 
     #[test]
     fn old_and_new_edge_tokens_are_accepted_and_no_other() {
-        let secrets = RootSecret::parse_list("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p,pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J").unwrap();
+        let secrets = RootSecret::parse_list(
+            "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p,pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J",
+        )
+        .unwrap();
         for secret in &secrets {
             assert!(edge_token_matches(&secrets, &edge_token(secret)));
         }

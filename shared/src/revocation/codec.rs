@@ -182,7 +182,11 @@ impl Reader<'_> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn section(&mut self, (kind, minute): (Kind, u32), entries: &mut Vec<Revocation>) -> Result<(), EnvelopeError> {
+    fn section(
+        &mut self,
+        (kind, minute): (Kind, u32),
+        entries: &mut Vec<Revocation>,
+    ) -> Result<(), EnvelopeError> {
         let count = self.u32()? as usize;
         let item_bytes = if kind == Kind::User { 12 } else { 8 };
         if count == 0 || self.0.len() / item_bytes < count {
@@ -203,5 +207,155 @@ impl Reader<'_> {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+
+    fn secret() -> RootSecret {
+        RootSecret::parse(SECRET).unwrap()
+    }
+
+    fn snapshot() -> Snapshot {
+        let revocation = |entry, secs| Revocation {
+            entry,
+            expires: UnixTime::from_secs(secs),
+        };
+        Snapshot {
+            number: 7,
+            made_at: UnixMillis::from_millis(1_700_000_000_123),
+            entries: vec![
+                revocation(
+                    Entry::Everyone {
+                        before: UnixTime::from_secs(59),
+                    },
+                    60,
+                ),
+                revocation(Entry::Session(Fingerprint(2)), 61),
+                revocation(Entry::Session(Fingerprint(1)), 120),
+                revocation(Entry::Session(Fingerprint(1)), 120),
+                revocation(
+                    Entry::User {
+                        user: Fingerprint(3),
+                        below: 9,
+                    },
+                    60,
+                ),
+                revocation(Entry::Token(Fingerprint(4)), 60),
+            ],
+        }
+    }
+
+    /// Fixed bytes: an edge of the last release must read what an issuer of the next one writes.
+    #[test]
+    fn the_bytes_are_these() {
+        let bytes = snapshot().encode(&secret());
+        let payload = bytes.split_last_chunk::<32>().unwrap().0;
+        let expected = concat!(
+            "01",
+            "0000000000000007",
+            "0000018bcfe5687b",
+            "01",
+            "00000001",
+            "00000001",
+            "0000000000000004",
+            "02",
+            "00000002",
+            "00000002",
+            "0000000000000001",
+            "0000000000000002",
+            "03",
+            "00000001",
+            "00000001",
+            "0000000000000003",
+            "00000009",
+            "04",
+            "00000001",
+            "00000001",
+            "000000000000003b",
+        );
+        assert_eq!(hex::encode(payload), expected);
+    }
+
+    #[test]
+    fn what_was_encoded_opens() {
+        let open = Snapshot::open(&snapshot().encode(&secret()), &[secret()]).unwrap();
+        assert_eq!((open.number, open.made_at), (7, snapshot().made_at));
+        assert_eq!(open.set, RevocationSet::from_entries(snapshot().entries));
+        assert_eq!(open.set.len(), 5);
+    }
+
+    #[test]
+    fn another_spelling_is_refused_even_with_a_good_mac() {
+        let good = snapshot().encode(&secret());
+        let payload = good.split_last_chunk::<32>().unwrap().0;
+        let open = |payload: Vec<u8>| {
+            Snapshot::open(
+                &envelope::close(payload, Purpose::Snapshot, &secret()),
+                &[secret()],
+            )
+        };
+        assert!(open(payload.to_vec()).is_ok());
+        for cut in (0..payload.len()).filter(|cut| ![17, 34, 59, 80].contains(cut)) {
+            assert!(
+                matches!(
+                    open(payload[..cut].to_vec()),
+                    Err(EnvelopeError::Malformed(_))
+                ),
+                "cut at {cut}"
+            );
+        }
+        let mut swapped = payload.to_vec();
+        swapped[26..34].fill(0xff);
+        assert!(open(swapped).is_ok(), "a single item may be any");
+        let mut unordered = payload.to_vec();
+        unordered[43..51].fill(0xff);
+        assert_eq!(
+            open(unordered),
+            Err(EnvelopeError::Malformed("items out of order"))
+        );
+        let again = [payload, &payload[17..34]].concat();
+        assert_eq!(
+            open(again),
+            Err(EnvelopeError::Malformed("sections out of order"))
+        );
+        let mut huge = payload.to_vec();
+        huge[22..26].fill(0xff);
+        assert_eq!(
+            open(huge),
+            Err(EnvelopeError::Malformed("a section is empty or cut short"))
+        );
+        let mut newer = payload.to_vec();
+        newer[0] = 2;
+        assert_eq!(
+            open(newer),
+            Err(EnvelopeError::Malformed("a format of another version"))
+        );
+    }
+
+    #[test]
+    fn a_million_entries_cost_at_most_8_4_bytes_each() {
+        const COUNT: u64 = 1_000_000;
+        let entries = (0..COUNT)
+            .map(|index| Revocation {
+                entry: Entry::Session(Fingerprint(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+                expires: UnixTime::from_secs(1_700_000_000 + (index % 900).cast_signed()),
+            })
+            .collect();
+        let bytes = Snapshot {
+            entries,
+            ..snapshot()
+        }
+        .encode(&secret())
+        .len() as u64;
+        assert!(bytes * 10 <= COUNT * 84, "{bytes} bytes");
+        assert!(bytes <= envelope::MAX_BYTES as u64);
     }
 }

@@ -7,3 +7,39 @@ mod set;
 pub use codec::{OpenSnapshot, Snapshot};
 pub use entry::{Entry, Revocation};
 pub use set::{RevocationSet, Standing};
+
+#[cfg(test)]
+mod testing {
+    use crate::claims::Claims;
+    use crate::id::{SessionId, TokenId, UserId};
+    use crate::key::{KeySet, SigningKey};
+    use crate::secret::Secret;
+    use crate::time::UnixTime;
+    use crate::token::{self, Expected, Verified};
+
+    pub(super) const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+    /// A verified token of a fixed user and session, by the only way there is.
+    pub(super) fn token_issued_at(iat: UnixTime) -> Verified<Claims> {
+        let claims = Claims {
+            iss: "i".into(),
+            aud: "a".into(),
+            sub: UserId::from_bytes([1; 16]),
+            client_id: "browser".into(),
+            sid: SessionId::from_bytes([2; 16]),
+            jti: TokenId::from_bytes([3; 16]),
+            iat,
+            exp: UnixTime::from_secs(i64::MAX),
+            auth_time: iat,
+            ver: 4,
+            roles: vec![],
+        };
+        let key = SigningKey::ed25519("k".into(), &Secret::from_bytes([7; 32]));
+        let expected = Expected {
+            issuer: "i",
+            audience: "a",
+        };
+        let keys = KeySet::new(vec![key.verifying_key().clone()]);
+        token::verify(&token::mint(&claims, &key).unwrap(), &keys, &expected).unwrap()
+    }
+}

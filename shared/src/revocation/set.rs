@@ -35,7 +35,9 @@ impl RevocationSet {
                 Entry::Session(fingerprint) => set.sessions.push(fingerprint.0),
                 Entry::Token(fingerprint) => set.tokens.push(fingerprint.0),
                 Entry::User { user, below } => set.users.push((user.0, below)),
-                Entry::Everyone { before } => set.everyone_before = set.everyone_before.max(Some(before)),
+                Entry::Everyone { before } => {
+                    set.everyone_before = set.everyone_before.max(Some(before))
+                }
             }
         }
         for list in [&mut set.sessions, &mut set.tokens] {
@@ -57,7 +59,9 @@ impl RevocationSet {
         let is_listed = |list: &[u64], fingerprint: u64| list.binary_search(&fingerprint).is_ok();
         if is_listed(&self.sessions, claims.sid.fingerprint().0)
             || is_listed(&self.tokens, claims.jti.fingerprint().0)
-            || self.everyone_before.is_some_and(|before| claims.iat < before)
+            || self
+                .everyone_before
+                .is_some_and(|before| claims.iat < before)
         {
             return Standing::Revoked;
         }
@@ -76,11 +80,107 @@ impl RevocationSet {
 
     /// How many revocations it holds.
     pub fn len(&self) -> usize {
-        self.sessions.len() + self.tokens.len() + self.users.len() + usize::from(self.everyone_before.is_some())
+        self.sessions.len()
+            + self.tokens.len()
+            + self.users.len()
+            + usize::from(self.everyone_before.is_some())
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::id::Fingerprint;
+    use crate::revocation::testing::{NOW, token_issued_at};
+
+    fn set(entries: &[Entry]) -> RevocationSet {
+        RevocationSet::from_entries(entries.iter().map(|entry| Revocation {
+            entry: *entry,
+            expires: NOW,
+        }))
+    }
+
+    #[test]
+    fn each_kind_names_what_it_says() {
+        let token = token_issued_at(NOW);
+        let claims = token.claims();
+        let user = claims.sub.fingerprint();
+        let later = UnixTime::from_secs(NOW.secs() + 1);
+        let other = Fingerprint(!user.0);
+        let table = [
+            (vec![], Standing::Good),
+            (
+                vec![Entry::Session(claims.sid.fingerprint())],
+                Standing::Revoked,
+            ),
+            (
+                vec![Entry::Token(claims.jti.fingerprint())],
+                Standing::Revoked,
+            ),
+            (
+                vec![
+                    Entry::Session(claims.jti.fingerprint()),
+                    Entry::Token(claims.sid.fingerprint()),
+                ],
+                Standing::Good,
+            ),
+            (
+                vec![Entry::User {
+                    user,
+                    below: claims.ver,
+                }],
+                Standing::Good,
+            ),
+            (
+                vec![Entry::User {
+                    user,
+                    below: claims.ver + 1,
+                }],
+                Standing::Stale,
+            ),
+            (
+                vec![
+                    Entry::User {
+                        user,
+                        below: claims.ver + 1,
+                    },
+                    Entry::User { user, below: 0 },
+                ],
+                Standing::Stale,
+            ),
+            (
+                vec![Entry::User {
+                    user: other,
+                    below: u32::MAX,
+                }],
+                Standing::Good,
+            ),
+            (vec![Entry::Everyone { before: later }], Standing::Revoked),
+            (vec![Entry::Everyone { before: NOW }], Standing::Stale),
+            (
+                vec![
+                    Entry::Everyone { before: NOW },
+                    Entry::Everyone { before: later },
+                ],
+                Standing::Revoked,
+            ),
+            (
+                vec![Entry::Everyone {
+                    before: UnixTime::from_secs(NOW.secs() - 1),
+                }],
+                Standing::Good,
+            ),
+        ];
+        for (entries, expected) in table {
+            assert_eq!(set(&entries).standing(&token), expected, "{entries:?}");
+        }
     }
 }

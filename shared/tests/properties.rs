@@ -1,0 +1,136 @@
+//! Laws that hold for every input, shown on random ones.
+#![cfg(not(target_arch = "wasm32"))]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use shared::claims::Claims;
+use shared::cookie;
+use shared::id::{Fingerprint, SessionId, TokenId, UserId};
+use shared::key::{KeySet, SigningKey};
+use shared::refresh_token::RefreshToken;
+use shared::revocation::{Entry, Revocation, RevocationSet, Snapshot, Standing};
+use shared::seal::{SealKeys, SealPurpose};
+use shared::secret::RootSecret;
+use shared::time::{UnixMillis, UnixTime};
+use shared::token::{self, Expected, Verified};
+
+const SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+const EXPECTED: Expected<'_> = Expected {
+    issuer: "i",
+    audience: "i",
+};
+
+fn secret() -> RootSecret {
+    RootSecret::parse(SECRET).unwrap()
+}
+
+fn keys() -> KeySet {
+    KeySet::new(vec![SigningKey::hs256(&secret()).verifying_key().clone()])
+}
+
+/// Ids, versions and times from so small a range that entries and tokens meet often.
+fn verified_token() -> impl Strategy<Value = Verified<Claims>> {
+    (0..4u8, 0..4u8, 0..4u8, 0..4i64, 0..4u32).prop_map(|(sub, sid, jti, iat, ver)| {
+        let claims = Claims {
+            iss: "i".into(),
+            aud: "i".into(),
+            sub: UserId::from_bytes([sub; 16]),
+            client_id: "browser".into(),
+            sid: SessionId::from_bytes([sid; 16]),
+            jti: TokenId::from_bytes([jti; 16]),
+            iat: UnixTime::from_secs(iat),
+            exp: UnixTime::from_secs(900),
+            auth_time: UnixTime::from_secs(0),
+            ver,
+            roles: vec![],
+        };
+        let token = token::mint(&claims, &SigningKey::hs256(&secret())).unwrap();
+        token::verify(&token, &keys(), &EXPECTED).unwrap()
+    })
+}
+
+fn revocation() -> impl Strategy<Value = Revocation> {
+    let fingerprint = (0..4u8).prop_map(|byte| SessionId::from_bytes([byte; 16]).fingerprint());
+    let entry = prop_oneof![
+        fingerprint.clone().prop_map(Entry::Session),
+        fingerprint.clone().prop_map(Entry::Token),
+        (fingerprint, 0..5u32).prop_map(|(user, below)| Entry::User { user, below }),
+        (0..5i64).prop_map(|secs| Entry::Everyone {
+            before: UnixTime::from_secs(secs)
+        }),
+    ];
+    (entry, 0..200i64).prop_map(|(entry, secs)| Revocation {
+        entry,
+        expires: UnixTime::from_secs(secs),
+    })
+}
+
+proptest! {
+    #[test]
+    fn adding_a_revocation_never_admits(
+        token in verified_token(), before in vec(revocation(), 0..6), more in vec(revocation(), 0..3),
+    ) {
+        let fewer = RevocationSet::from_entries(before.clone());
+        let all = RevocationSet::from_entries(before.into_iter().chain(more));
+        prop_assert!(all.standing(&token) >= fewer.standing(&token));
+    }
+
+    #[test]
+    fn standing_is_the_worst_that_any_single_revocation_says(
+        token in verified_token(), revocations in vec(revocation(), 0..8),
+    ) {
+        let worst = revocations
+            .iter()
+            .map(|one| RevocationSet::from_entries([*one]).standing(&token))
+            .max()
+            .unwrap_or(Standing::Good);
+        prop_assert_eq!(RevocationSet::from_entries(revocations).standing(&token), worst);
+    }
+
+    #[test]
+    fn order_and_repetition_do_not_matter(mut revocations in vec(revocation(), 0..8)) {
+        let once = RevocationSet::from_entries(revocations.clone());
+        let doubled: Vec<_> = revocations.iter().chain(&revocations).copied().collect();
+        prop_assert_eq!(&RevocationSet::from_entries(doubled), &once);
+        revocations.reverse();
+        prop_assert_eq!(&RevocationSet::from_entries(revocations), &once);
+    }
+
+    #[test]
+    fn a_snapshot_survives_its_encoding(
+        number: u64, millis: i64, entries in vec(revocation(), 0..20),
+    ) {
+        let snapshot = Snapshot { number, made_at: UnixMillis::from_millis(millis), entries };
+        let open = Snapshot::open(&snapshot.encode(&secret()), &[secret()]).unwrap();
+        prop_assert_eq!((open.number, open.made_at), (snapshot.number, snapshot.made_at));
+        prop_assert_eq!(open.set, RevocationSet::from_entries(snapshot.entries));
+    }
+
+    #[test]
+    fn foreign_bytes_never_open_and_never_panic(bytes in vec(any::<u8>(), 0..200), text in ".{0,200}") {
+        prop_assert!(Snapshot::open(&bytes, &[secret()]).is_err());
+        prop_assert!(KeySet::open(&bytes, &[secret()]).is_err());
+        let seals = SealKeys::parse(SECRET).unwrap();
+        prop_assert!(seals.open(SealPurpose::RefreshToken, "i", &bytes).is_err());
+        prop_assert!(RefreshToken::open(&text, &seals, "i").is_err());
+        prop_assert!(token::verify(&text, &keys(), &EXPECTED).is_err());
+    }
+
+    #[test]
+    fn cutting_out_session_cookies_leaves_the_others(
+        names in vec("[a-z]{1,5}", 0..5), at in 0usize..5, spelled in "(__Host-Http-access|__host-http-REFRESH)",
+    ) {
+        let others: Vec<String> = names.iter().map(|name| format!("{name}=v")).collect();
+        let mut all = others.clone();
+        all.insert(at.min(all.len()), format!("{spelled}=secret"));
+        let left = cookie::without_session(&all.join("; ")).map(|left| left.into_owned());
+        prop_assert_eq!(left, (!others.is_empty()).then(|| others.join("; ")));
+    }
+
+    #[test]
+    fn fingerprints_are_the_first_64_bits(bytes: [u8; 16]) {
+        let id = TokenId::from_bytes(bytes);
+        prop_assert_eq!(id.fingerprint(), Fingerprint(u64::from_be_bytes(bytes[..8].try_into().unwrap())));
+        prop_assert_eq!(id.to_string().parse(), Ok(id));
+    }
+}
