@@ -73,11 +73,15 @@ pub fn find<'a>(header: &'a str, name: &str) -> Found<'a> {
 }
 
 /// A `Cookie` header without the session cookies, the others as they were; `None` if no other is there.
+///
+/// Two `Cookie` headers can arrive as one, joined by a comma, and then a cookie of ours stands behind another one's
+/// value. A comma may as well belong to a value, so nothing is parted unless there is something of ours in it.
+/// A name of ours counts in any case, and without a value: some servers read both as ours.
 pub fn without_session(header: &str) -> Option<Cow<'_, str>> {
-    if !pairs(header).any(is_session) {
+    if !pairs(header).any(holds_session) {
         return Some(Cow::Borrowed(header));
     }
-    let kept: Vec<&str> = pairs(header).filter(|pair| !is_session(pair)).collect();
+    let kept: Vec<Cow<'_, str>> = pairs(header).filter_map(without_ours).collect();
     (!kept.is_empty()).then(|| Cow::Owned(kept.join("; ")))
 }
 
@@ -88,8 +92,21 @@ fn pairs(header: &str) -> impl Iterator<Item = &str> {
         .filter(|pair| !pair.is_empty())
 }
 
-fn is_session(pair: &str) -> bool {
-    let name = pair.split_once('=').map_or(pair, |(name, _)| name).trim();
+fn without_ours(pair: &str) -> Option<Cow<'_, str>> {
+    if !holds_session(pair) {
+        return Some(Cow::Borrowed(pair));
+    }
+    let others = |part: &&str| !is_session(part) && !part.trim().is_empty();
+    let kept: Vec<&str> = pair.split(',').filter(others).collect();
+    (!kept.is_empty()).then(|| Cow::Owned(kept.join(",").trim().to_owned()))
+}
+
+fn holds_session(pair: &str) -> bool {
+    pair.split(',').any(is_session)
+}
+
+fn is_session(part: &str) -> bool {
+    let name = part.split_once('=').map_or(part, |(name, _)| name).trim();
     name.eq_ignore_ascii_case(ACCESS) || name.eq_ignore_ascii_case(REFRESH)
 }
 
@@ -162,9 +179,31 @@ mod tests {
             None
         );
         assert_eq!(without_session("__Host-Http-access=t"), None);
+        for theirs in [
+            "__Host-other=1; _=2; __=3",
+            "a=x, y; b=,",
+            "a=x,__Host-Http-access2=1",
+            "seen=__Host-Http-access,__Host-Http-refreshed",
+        ] {
+            assert_eq!(without_session(theirs), Some(theirs.into()), "{theirs}");
+        }
         assert_eq!(
             without_session("v=__Host-Http-access"),
             Some("v=__Host-Http-access".into())
         );
+    }
+
+    #[test]
+    fn headers_joined_by_a_comma_hide_nothing() {
+        for (header, left) in [
+            ("a=1, __Host-Http-access=t", Some("a=1")),
+            ("a=1,__host-http-refresh=t; b=2, c", Some("a=1; b=2, c")),
+            ("__Host-Http-access=t, a=1, b=2", Some("a=1, b=2")),
+            ("a=1, __Host-Http-access=t, b=2; c", Some("a=1, b=2; c")),
+            ("__Host-Http-access=t,__Host-Http-refresh=r", None),
+            (", __Host-Http-access =t ,;,", Some(",")),
+        ] {
+            assert_eq!(without_session(header).as_deref(), left, "{header}");
+        }
     }
 }

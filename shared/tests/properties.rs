@@ -117,6 +117,21 @@ proptest! {
     }
 
     #[test]
+    fn no_session_cookie_is_left_behind(header in "([ab_=;, ]|__Host-Http-access=|__Host-Http-refresh|__HOST-HTTP-ACCESS=x){0,12}") {
+        let left = cookie::without_session(&header).unwrap_or_default();
+        for part in left.split([';', ',']) {
+            let name = part.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+            prop_assert!(name != "__host-http-access" && name != "__host-http-refresh", "{left:?}");
+        }
+    }
+
+    #[test]
+    fn headers_without_a_session_cookie_stay_as_they_are(header in "([a-z]{1,3}=[ -:<-~]{0,5}(; )?){0,5}") {
+        let left = cookie::without_session(&header);
+        prop_assert_eq!(left.as_deref(), Some(header.as_str()));
+    }
+
+    #[test]
     fn cutting_out_session_cookies_leaves_the_others(
         names in vec("[a-z]{1,5}", 0..5), at in 0usize..5, spelled in "(__Host-Http-access|__host-http-REFRESH)",
     ) {
