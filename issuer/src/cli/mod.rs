@@ -1,0 +1,196 @@
+//! The command line.
+
+mod accounts;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, AppError};
+use crate::config::{Config, ConfigErrors};
+use crate::fault::Fault;
+use crate::publish::{self, KvClient, KvError, PublishError};
+use crate::services::Services;
+use crate::store::{self, Store, StoreError};
+use crate::telemetry;
+use crate::time::Clock;
+use crate::users::AccountError;
+use accounts::{SessionsCommand, UsersCommand};
+
+/// The issuer of Portcullis. Its settings come from the environment; `issuer check` says what is wrong with them.
+#[derive(Parser)]
+#[command(name = "issuer", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT
+    Serve,
+    /// Bring the database's schema up to date (needs DATABASE_URL only)
+    Migrate,
+    /// Say everything that is wrong with the configuration
+    Check,
+    /// Write revocations and keys from Postgres to KV once more
+    Republish,
+    /// The keys that sign tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Accounts
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Signed-in browsers and clients
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// List them, oldest first
+    List,
+    /// Make a successor now; it signs once every edge knows it
+    Rotate,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(
+        "KV_API_URL, KV_API_TOKEN and KV_NAMESPACE_ID are not set: there is nowhere to publish to"
+    )]
+    NoKv,
+    #[error("no such session, or it has ended")]
+    NoSession,
+    #[error("a session id is 22 characters of base64url")]
+    BadSessionId,
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<KvError> for CliError {
+    fn from(error: KvError) -> Self {
+        Self::Publish(error.into())
+    }
+}
+
+/// Runs the command that the process was started with.
+pub async fn run() -> ExitCode {
+    match execute(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Serve => serve().await,
+        Command::Migrate => Ok(store::migrate(&Config::database_url(environment())?).await?),
+        Command::Check => {
+            Config::from_env(environment())?;
+            println!("the configuration is good");
+            Ok(())
+        }
+        Command::Republish => {
+            let services = services().await?;
+            let kv = KvClient::new(services.config.kv.as_ref().ok_or(CliError::NoKv)?)?;
+            Ok(publish::once(&services, &kv).await?)
+        }
+        Command::Keys(command) => keys(command).await,
+        Command::Users(command) => accounts::users(command, &services().await?).await,
+        Command::Sessions(command) => accounts::sessions(command, &services().await?).await,
+    }
+}
+
+async fn serve() -> Result<(), CliError> {
+    telemetry::init();
+    let config = Config::from_env(environment())?;
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let app = App::build(config, Clock::system()).await?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(app.run_until_stopped(stop).await?)
+}
+
+async fn keys(command: KeysCommand) -> Result<(), CliError> {
+    let services = services().await?;
+    let now = services.clock.now();
+    match command {
+        KeysCommand::List => {
+            let signing = services.keyring.signing(now).map_err(Fault::from)?;
+            for key in services.keyring.verifying().keys() {
+                let signs = if key.kid() == signing.kid() {
+                    "  signs"
+                } else {
+                    ""
+                };
+                println!("{}  {}{signs}", key.kid(), key.algorithm().as_str());
+            }
+        }
+        KeysCommand::Rotate => {
+            let (kid, activates_at) = services.keyring.rotate(&services.store, now).await?;
+            println!(
+                "{kid} signs in {} minutes",
+                activates_at.since(now).as_secs() / 60
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What commands on a running system work with.
+async fn services() -> Result<Services, CliError> {
+    let config = Config::from_env(environment())?;
+    let store = Store::connect(&config.database_url, 4).await?;
+    let missing = store.missing_migrations().await?;
+    if !missing.is_empty() {
+        return Err(AppError::Unmigrated(missing).into());
+    }
+    Ok(Services::new(config, Clock::system(), store).await?)
+}
+
+/// The environment; what is not UTF-8 is none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,93 @@
+//! What users see of their own sessions, and how they end them (OWASP ASVS 5.0, 7.5.2).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use shared::id::SessionId;
+
+use super::error::Failure;
+use super::extract::{Client, SignedIn};
+use super::refresh::clear_cookies;
+use super::view::{Current, Listed};
+use crate::ending::{end_all, end_sessions};
+use crate::services::Services;
+use crate::session::EndReason;
+use crate::store::events::Kind;
+use crate::store::{sessions, users};
+
+/// `GET /auth/session`: who one is.
+pub(super) async fn session(me: SignedIn) -> Response {
+    Json(Current::new(&me.user, &me.session, me.access_expires_at)).into_response()
+}
+
+/// `GET /auth/sessions`: the live ones, the newest first.
+pub(super) async fn sessions(
+    State(services): State<Arc<Services>>,
+    me: SignedIn,
+) -> Result<Json<Vec<Listed>>, Failure> {
+    let idle = services.config.policy.idle;
+    let live = sessions::live(&mut *services.store.conn().await?, me.user.id, idle, me.now).await?;
+    Ok(Json(
+        live.into_iter()
+            .rev()
+            .map(|session| Listed::new(session, me.session.id))
+            .collect(),
+    ))
+}
+
+/// `DELETE /auth/sessions/{id}`. Somebody else's session is as unknown as one that never was.
+pub(super) async fn end(
+    State(services): State<Arc<Services>>,
+    client: Client,
+    me: SignedIn,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id: SessionId = id.parse().map_err(|_| Failure::NotFound)?;
+    let mut tx = services.store.tx("end own session").await?;
+    let mine = sessions::live(&mut tx, me.user.id, services.config.policy.idle, me.now).await?;
+    if !mine.iter().any(|session| session.id == id) {
+        return Err(Failure::NotFound);
+    }
+    let from = client.event(Kind::SessionEnded);
+    end_sessions(
+        &mut tx,
+        &[id],
+        EndReason::EndedByUser,
+        &from,
+        services.clock.now(),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(if id == me.session.id {
+        (StatusCode::NO_CONTENT, clear_cookies()).into_response()
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    })
+}
+
+/// `POST /auth/sessions/revoke-others`. The user's row is locked, so that a sign-in at the same moment is either ended
+/// too or comes after.
+pub(super) async fn revoke_others(
+    State(services): State<Arc<Services>>,
+    client: Client,
+    me: SignedIn,
+) -> Result<StatusCode, Failure> {
+    let mut tx = services.store.tx("end other sessions").await?;
+    users::lock(&mut tx, me.user.id).await?;
+    let from = client.event(Kind::SessionEnded);
+    let now = services.clock.now();
+    end_all(
+        &mut tx,
+        me.user.id,
+        Some(me.session.id),
+        EndReason::EndedByUser,
+        &from,
+        now,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

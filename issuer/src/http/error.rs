@@ -1,0 +1,236 @@
+//! What clients are told when something is refused or fails: the only table of status codes in the issuer.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use shared::rejection::{Code, Rejection};
+use shared::wire::{PROBLEM_JSON, Problem};
+
+use crate::entropy::EntropyError;
+use crate::fault::{Fault, via_fault};
+use crate::mint::MintError;
+use crate::password::PasswordError;
+use crate::store::StoreError;
+
+/// Why a request was not served. Many reasons inside, few codes outside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("no credential")]
+    Unauthenticated,
+    #[error("wrong address or password, or no such account, or disabled")]
+    BadCredentials,
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error("two cookies of one name")]
+    SeveralCookies,
+    #[error("both a cookie and a bearer token")]
+    TwoCredentials,
+    #[error("no edge token, or not ours")]
+    NotAnEdge,
+    #[error("the session has ended")]
+    SessionEnded,
+    #[error("a refresh token was used again")]
+    RefreshReused,
+    #[error("the limit of sessions is reached")]
+    LimitReached,
+    #[error("cross-site request")]
+    Csrf,
+    #[error("bad request: {0}")]
+    BadRequest(&'static str),
+    #[error("neither JSON nor a form")]
+    UnsupportedMediaType,
+    #[error("body too large or broken off")]
+    Body,
+    #[error("no such thing")]
+    NotFound,
+    #[error("no such method here")]
+    MethodNotAllowed,
+    #[error("took too long")]
+    TimedOut,
+    #[error("lost every race")]
+    Contended,
+    #[error("rendering a page: {0}")]
+    Page(#[from] askama::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+via_fault!(Failure: StoreError, EntropyError, MintError, PasswordError);
+
+/// Rides along with the answer, for the log line and for the page that a person gets instead of JSON.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) code: Code,
+    pub(super) detail: &'static str,
+    /// For the log: may say more than the client learns.
+    pub(super) reason: String,
+    /// Whether the answer is a page already.
+    pub(super) has_page: bool,
+}
+
+impl Failure {
+    /// The table: status, code, and what the client may do about it.
+    pub(super) const fn answer(&self) -> (StatusCode, Code, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Unauthenticated => (S::UNAUTHORIZED, Code::Unauthenticated, ""),
+            Self::BadCredentials => (
+                S::UNAUTHORIZED,
+                Code::Unauthenticated,
+                "The e-mail address or the password is not right.",
+            ),
+            Self::Rejected(rejection) => (S::UNAUTHORIZED, rejection.code(), ""),
+            Self::SeveralCookies => (
+                S::UNAUTHORIZED,
+                Code::TokenInvalid,
+                "The same cookie was sent twice.",
+            ),
+            Self::TwoCredentials => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "Send a cookie or a bearer token, not both.",
+            ),
+            Self::NotAnEdge => (
+                S::UNAUTHORIZED,
+                Code::Unauthenticated,
+                "This is for edges that share EDGE_SECRET.",
+            ),
+            Self::SessionEnded => (S::UNAUTHORIZED, Code::SessionEnded, "Sign in again."),
+            Self::RefreshReused => (S::UNAUTHORIZED, Code::RefreshReused, "Sign in again."),
+            Self::LimitReached => (
+                S::CONFLICT,
+                Code::Conflict,
+                "There are as many sessions as allowed. Sign out somewhere else first.",
+            ),
+            Self::Csrf => (
+                S::FORBIDDEN,
+                Code::Csrf,
+                "Open this site's own page and try again.",
+            ),
+            Self::BadRequest(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail),
+            Self::UnsupportedMediaType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                Code::InvalidRequest,
+                "Send application/json or a form.",
+            ),
+            Self::Body => (S::PAYLOAD_TOO_LARGE, Code::InvalidRequest, ""),
+            Self::NotFound => (S::NOT_FOUND, Code::NotFound, ""),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, Code::InvalidRequest, ""),
+            Self::TimedOut | Self::Contended => (
+                S::SERVICE_UNAVAILABLE,
+                Code::Internal,
+                "Try again in a moment.",
+            ),
+            Self::Page(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),
+            Self::Fault(fault) => fault_answer(fault),
+        }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let (status, code, detail) = self.answer();
+        Told {
+            status,
+            code,
+            detail,
+            reason: self.to_string(),
+            has_page: false,
+        }
+    }
+}
+
+/// The part of the table for what goes wrong on our side.
+const fn fault_answer(fault: &Fault) -> (StatusCode, Code, &'static str) {
+    use StatusCode as S;
+    match fault {
+        Fault::Store(StoreError::Unavailable(_)) => (
+            S::SERVICE_UNAVAILABLE,
+            Code::Internal,
+            "Try again in a moment.",
+        ),
+        Fault::Password(PasswordError::Busy) => (
+            S::TOO_MANY_REQUESTS,
+            Code::RateLimited,
+            "Try again in a moment.",
+        ),
+        Fault::Mint(MintError::TooLarge(_)) => (
+            S::INTERNAL_SERVER_ERROR,
+            Code::Internal,
+            "This account has more roles than fit into a cookie.",
+        ),
+        Fault::Store(StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Migrate(_))
+        | Fault::Password(
+            PasswordError::Entropy(_) | PasswordError::Argon2(_) | PasswordError::Task(_),
+        )
+        | Fault::Mint(MintError::Keyring(_) | MintError::Entropy(_) | MintError::Sign(_))
+        | Fault::Entropy(_)
+        | Fault::Keyring(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let told = self.told();
+        let body = Problem::new(told.code, told.status.as_u16(), told.detail).to_json();
+        let mut response =
+            (told.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        if let Some((name, value)) = retry_after(told.status) {
+            response.headers_mut().insert(name, value);
+        }
+        response.extensions_mut().insert(told);
+        response
+    }
+}
+
+/// Where trying again helps, when (RFC 9110 §10.2.3).
+pub(super) fn retry_after(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
+    let temporary = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    temporary.then_some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+}
+
+/// What a refused bearer is asked for (RFC 6750 §3).
+pub(super) fn challenge(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
+    (status == StatusCode::UNAUTHORIZED).then_some((
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer error=\"invalid_token\""),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_learns_nothing_of_a_fault() {
+        let fault = Failure::from(StoreError::Corrupt("sessions.generation"));
+        let told = fault.told();
+        assert_eq!(
+            (told.status, told.code),
+            (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
+        );
+        assert_eq!(told.detail, "");
+        assert!(
+            told.reason.contains("sessions.generation"),
+            "but the log does"
+        );
+    }
+
+    #[test]
+    fn an_absent_postgres_is_temporary() {
+        let response = Failure::from(StoreError::from(sqlx::Error::PoolTimedOut)).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
+    }
+
+    #[test]
+    fn unknown_disabled_and_mistyped_are_one_answer() {
+        let (status, code, _) = Failure::BadCredentials.answer();
+        assert_eq!(
+            (status, code),
+            (StatusCode::UNAUTHORIZED, Code::Unauthenticated)
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! What handlers take from a request before they decide anything.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use shared::cookie::{self, Found};
+use shared::id::SessionId;
+use shared::time::UnixMillis;
+use shared::wire::edge_token_matches;
+use shared::{token, wire};
+
+use super::error::Failure;
+use crate::services::Services;
+use crate::session::{Session, State};
+use crate::store::events::{Event, Kind};
+use crate::store::sessions;
+use crate::store::users::{Access, User};
+
+/// Characters of a user agent that are kept.
+const MAX_USER_AGENT: usize = 512;
+
+/// Who is calling, as far as the connection tells.
+pub(super) struct Client {
+    pub(super) ip: Option<IpAddr>,
+    pub(super) user_agent: String,
+}
+
+impl Client {
+    /// An event that this client brings about.
+    pub(super) const fn event(&self, kind: Kind) -> Event<'_> {
+        Event {
+            ip: self.ip,
+            user_agent: self.user_agent.as_str(),
+            ..Event::new(kind)
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Services>> for Client {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, Failure> {
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|peer| peer.0.ip());
+        let ip = if is_edge(&parts.headers, services) {
+            text(&parts.headers, wire::header::CLIENT_IP).and_then(|ip| ip.trim().parse().ok())
+        } else {
+            peer
+        };
+        let user_agent = parts
+            .headers
+            .get(header::USER_AGENT)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        Ok(Self {
+            ip: ip.map(|ip: IpAddr| ip.to_canonical()),
+            user_agent: user_agent
+                .unwrap_or_default()
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(MAX_USER_AGENT)
+                .collect(),
+        })
+    }
+}
+
+/// Proof that the caller is one of our edges.
+pub(super) struct EdgeCaller;
+
+impl FromRequestParts<Arc<Services>> for EdgeCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, Failure> {
+        is_edge(&parts.headers, services)
+            .then_some(Self)
+            .ok_or(Failure::NotAnEdge)
+    }
+}
+
+/// Whether the request carries the token that only our edges know.
+pub(super) fn is_edge(headers: &HeaderMap, services: &Services) -> bool {
+    text(headers, wire::header::EDGE_TOKEN)
+        .is_some_and(|token| edge_token_matches(&services.config.edge_secrets, token))
+}
+
+/// The credentials that came along, none of them checked.
+pub(super) struct Untrusted {
+    cookies: String,
+    bearer: Option<String>,
+}
+
+impl Untrusted {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        // HTTP/2 may split the cookies over several headers (RFC 9113 §8.2.3).
+        let cookies: Vec<&str> = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let bearer = text(headers, header::AUTHORIZATION.as_str()).and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme
+                .eq_ignore_ascii_case("bearer")
+                .then(|| token.trim().to_owned())
+        });
+        Self {
+            cookies: cookies.join("; "),
+            bearer,
+        }
+    }
+
+    /// The refresh token.
+    pub(super) fn refresh(&self) -> Result<Option<&str>, Failure> {
+        one(&self.cookies, cookie::REFRESH)
+    }
+
+    /// The access token, from the cookie or the `Authorization` header (RFC 6750 §2.1).
+    pub(super) fn access(&self) -> Result<Option<&str>, Failure> {
+        match (one(&self.cookies, cookie::ACCESS)?, self.bearer.as_deref()) {
+            (Some(_), Some(_)) => Err(Failure::TwoCredentials),
+            (cookie, bearer) => Ok(cookie.or(bearer)),
+        }
+    }
+
+    /// The sessions that these credentials belong to, expired or not: what a sign-out ends and a sign-in replaces. What
+    /// does not verify names none.
+    pub(super) fn sessions(&self, services: &Services) -> Vec<SessionId> {
+        let refresh = self
+            .refresh()
+            .ok()
+            .flatten()
+            .and_then(|token| services.minter.open(token).ok());
+        let access = self.access().ok().flatten().and_then(|token| {
+            let verified = token::verify(
+                token,
+                &services.keyring.verifying(),
+                &services.minter.expected(),
+            );
+            verified.ok().map(|token| token.claims().sid)
+        });
+        let mut ids: Vec<_> = refresh
+            .map(|token| token.sid)
+            .into_iter()
+            .chain(access)
+            .collect();
+        ids.dedup();
+        ids
+    }
+}
+
+impl FromRequestParts<Arc<Services>> for Untrusted {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Failure> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+/// A user whose access token verifies and whose session stands, by its row. Roles are those of this moment.
+pub(super) struct SignedIn {
+    pub(super) user: User,
+    pub(super) session: Session,
+    pub(super) access_expires_at: UnixMillis,
+    pub(super) now: UnixMillis,
+}
+
+impl FromRequestParts<Arc<Services>> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, Failure> {
+        let now = services.clock.now();
+        let untrusted = Untrusted::of(&parts.headers);
+        let access = untrusted.access()?.ok_or(Failure::Unauthenticated)?;
+        let token = token::verify(
+            access,
+            &services.keyring.verifying(),
+            &services.minter.expected(),
+        )?;
+        token::check_time(&token, now.to_secs())?;
+        let claims = token.claims();
+        let (session, user) = sessions::load(&mut *services.store.conn().await?, claims.sid)
+            .await?
+            .ok_or(Failure::SessionEnded)?;
+        let stands = session.state == State::Live
+            && session.user_id == claims.sub
+            && user.access == Access::Enabled
+            && services.config.policy.lapse(&session, now).is_none();
+        if !stands {
+            return Err(Failure::SessionEnded);
+        }
+        Ok(Self {
+            user,
+            session,
+            access_expires_at: claims.exp.into(),
+            now,
+        })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn one<'a>(cookies: &'a str, name: &str) -> Result<Option<&'a str>, Failure> {
+    match cookie::find(cookies, name) {
+        Found::Absent => Ok(None),
+        Found::One(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Found::Several => Err(Failure::SeveralCookies),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn untrusted(cookies: &'static str, authorization: Option<&'static str>) -> Untrusted {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static(cookies));
+        if let Some(value) = authorization {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        Untrusted::of(&headers)
+    }
+
+    #[test]
+    fn a_cookie_or_a_bearer_but_not_both() {
+        let cookie = "a=1; __Host-Http-access=tok";
+        assert_eq!(untrusted(cookie, None).access().unwrap(), Some("tok"));
+        assert_eq!(
+            untrusted("a=1", Some("bearer abc")).access().unwrap(),
+            Some("abc")
+        );
+        assert_eq!(untrusted("a=1", Some("Basic abc")).access().unwrap(), None);
+        assert!(matches!(
+            untrusted(cookie, Some("Bearer abc")).access(),
+            Err(Failure::TwoCredentials)
+        ));
+    }
+
+    #[test]
+    fn of_two_cookies_none_is_believed_and_an_empty_one_is_none() {
+        let twice = untrusted("__Host-Http-refresh=a; __Host-Http-refresh=b", None);
+        assert!(matches!(twice.refresh(), Err(Failure::SeveralCookies)));
+        assert_eq!(
+            untrusted("__Host-Http-refresh=", None).refresh().unwrap(),
+            None
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! Whether the process runs, and whether it can serve.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::error::Failure;
+use crate::fault::Fault;
+use crate::services::Services;
+
+/// `GET /healthz`: the process answers. No look at anything else, so that an absent Postgres restarts nobody.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: Postgres answers and there is a key to sign with. The schema was checked at the start.
+pub(super) async fn readyz(
+    State(services): State<Arc<Services>>,
+) -> Result<impl IntoResponse, Failure> {
+    services.store.ping().await?;
+    services
+        .keyring
+        .signing(services.clock.now())
+        .map_err(Fault::from)?;
+    Ok("ready\n")
+}

@@ -1,0 +1,186 @@
+//! What holds for every request: the security headers, the log line, the time limit, the refusal of other sites' pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::csrf::is_cross_site;
+use super::error::{Failure, Told, challenge, retry_after};
+use crate::services::Services;
+use crate::time::Stopwatch;
+
+/// How long a request may take; a client that still waits then would rather hear so.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// OWASP ASVS 5.0, 3.4.1 to 3.4.6 and 14.3.2. `Referrer-Policy: no-referrer` would make browsers send `Origin: null`.
+const HEADERS: [(HeaderName, HeaderValue); 7] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000; includeSubDomains"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Refuses unsafe requests that another site's page made. An edge that refreshes in the middle of a request does so in
+/// the site's own name: it sends the site as `Origin`.
+pub(super) async fn refuse_cross_site(
+    State(services): State<Arc<Services>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if !safe && is_cross_site(request.headers(), &services.config.public_url) {
+        return Failure::Csrf.into_response();
+    }
+    next.run(request).await
+}
+
+/// Puts the security headers on every answer, turns a refusal into a page where a person waits for one, and writes the
+/// one log line of the request. The line holds the route, not the path, and no header.
+pub(super) async fn frame(request: Request, next: Next) -> Response {
+    let watch = Stopwatch::start();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let for_person = is_navigation(request.headers());
+    let bearer = request.headers().contains_key(header::AUTHORIZATION);
+
+    let mut response = match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Failure::TimedOut.into_response(),
+    };
+    let told = response.extensions().get::<Told>().cloned();
+    if let Some(told) = told.as_ref().filter(|told| for_person && !told.has_page) {
+        response = page(told, response);
+    }
+    let status = response.status();
+    if let Some((name, value)) = challenge(status).filter(|_| bearer) {
+        response.headers_mut().insert(name, value);
+    }
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+
+    let ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (method, route, status) = (
+        method.as_str(),
+        route.as_deref().unwrap_or("none"),
+        status.as_u16(),
+    );
+    match told {
+        None => tracing::info!(method, route, status, ms, "request"),
+        Some(told) if told.status.is_server_error() => {
+            tracing::error!(
+                method,
+                route,
+                status,
+                ms,
+                code = told.code.as_str(),
+                reason = told.reason,
+                "request"
+            );
+        }
+        Some(told) => {
+            tracing::info!(
+                method,
+                route,
+                status,
+                ms,
+                code = told.code.as_str(),
+                reason = told.reason,
+                "request"
+            );
+        }
+    }
+    response
+}
+
+/// Whether a person is waiting for a page, and not a script for an answer.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.trim_start().starts_with("text/html")),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage {
+    title: &'static str,
+    detail: &'static str,
+}
+
+/// The refusal as a page, with the cookies that the refusal set or cleared.
+fn page(told: &Told, refusal: Response) -> Response {
+    let Ok(html) = (RefusedPage {
+        title: told.code.title(),
+        detail: told.detail,
+    })
+    .render() else {
+        return refusal;
+    };
+    let mut page = (told.status, Html(html)).into_response();
+    for cookie in refusal.headers().get_all(header::SET_COOKIE) {
+        page.headers_mut()
+            .append(header::SET_COOKIE, cookie.clone());
+    }
+    if let Some((name, value)) = retry_after(told.status) {
+        page.headers_mut().insert(name, value);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_gets_a_page_and_a_script_does_not() {
+        let headers = |name, value| {
+            HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )])
+        };
+        assert!(is_navigation(&headers("sec-fetch-mode", "navigate")));
+        assert!(is_navigation(&headers(
+            "accept",
+            "text/html,application/xhtml+xml;q=0.9"
+        )));
+        assert!(!is_navigation(&headers("sec-fetch-mode", "cors")));
+        assert!(!is_navigation(&headers("accept", "*/*")));
+        assert!(!is_navigation(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,176 @@
+//! What a sign-in sends: a form or JSON, one spelling each.
+
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use shared::secret::SecretText;
+use url::form_urlencoded;
+
+use super::super::error::Failure;
+
+/// What somebody signs in with.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) email: String,
+    pub(super) password: SecretText,
+    pub(super) return_to: Option<String>,
+}
+
+/// How it was sent, and so how it is answered.
+#[derive(Debug)]
+pub(super) enum Sent {
+    Form(Credentials),
+    Json(Credentials),
+}
+
+/// Reads the body.
+pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Failure> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    match kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "application/json" => json(body).map(Sent::Json),
+        "application/x-www-form-urlencoded" => form(body).map(Sent::Form),
+        _ => Err(Failure::UnsupportedMediaType),
+    }
+}
+
+fn json(body: &[u8]) -> Result<Credentials, Failure> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Json {
+        email: String,
+        password: String,
+        return_to: Option<String>,
+    }
+    let json: Json = serde_json::from_slice(body).map_err(|_| {
+        Failure::BadRequest(
+            "Send {\"email\":…,\"password\":…} and perhaps return_to, nothing else.",
+        )
+    })?;
+    credentials(json.email, json.password, json.return_to)
+}
+
+fn form(body: &[u8]) -> Result<Credentials, Failure> {
+    let (mut email, mut password, mut return_to) = (None, None, None);
+    for (name, value) in form_urlencoded::parse(body) {
+        let field = match &*name {
+            "email" => &mut email,
+            "password" => &mut password,
+            "return_to" => &mut return_to,
+            _ => continue,
+        };
+        if field.replace(value.into_owned()).is_some() {
+            return Err(Failure::BadRequest("A field was sent twice."));
+        }
+    }
+    credentials(
+        email.unwrap_or_default(),
+        password.unwrap_or_default(),
+        return_to,
+    )
+}
+
+/// Postgres takes no NUL in text, and no address has a control character.
+fn credentials(
+    email: String,
+    password: String,
+    return_to: Option<String>,
+) -> Result<Credentials, Failure> {
+    let password = SecretText::new(password);
+    let email = email.trim().to_owned();
+    if email.is_empty() || password.expose().is_empty() {
+        return Err(Failure::BadRequest(
+            "Give an e-mail address and a password.",
+        ));
+    }
+    if email.len() > 320 || email.chars().any(char::is_control) {
+        return Err(Failure::BadRequest("This is not an e-mail address."));
+    }
+    Ok(Credentials {
+        email,
+        password,
+        return_to,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn sent(kind: &'static str, body: &str) -> Result<Sent, Failure> {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        parse(&headers, body.as_bytes())
+    }
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const JSON: &str = "application/json; charset=utf-8";
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        let Sent::Form(form) = sent(
+            FORM,
+            "email=ada%40example.test&password=a+b%26%C3%A4&return_to=%2Fapp&x=1",
+        )
+        .unwrap() else {
+            panic!("a form");
+        };
+        assert_eq!(form.email, "ada@example.test");
+        assert_eq!(form.password.expose(), "a b&ä");
+        assert_eq!(form.return_to.as_deref(), Some("/app"));
+    }
+
+    #[test]
+    fn json_is_read_strictly() {
+        assert!(
+            matches!(sent(JSON, r#"{"email":"a@b","password":" p "}"#), Ok(Sent::Json(c)) if c.password.expose() == " p ")
+        );
+        for bad in [
+            "",
+            "[]",
+            r#"{"email":"a@b"}"#,
+            r#"{"email":"a@b","password":7}"#,
+            r#"{"email":"a@b","password":"p","admin":true}"#,
+            r#"{"email":"a@b","email":"c@d","password":"p"}"#,
+            r#"{"email":"","password":"p"}"#,
+            r#"{"email":"a\u0000@b","password":"p"}"#,
+        ] {
+            assert!(
+                matches!(sent(JSON, bad), Err(Failure::BadRequest(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_bodies_are_refused() {
+        assert!(matches!(
+            sent(FORM, "email=a@b&email=c@d&password=p"),
+            Err(Failure::BadRequest(_))
+        ));
+        assert!(matches!(
+            sent("text/plain", "{}"),
+            Err(Failure::UnsupportedMediaType)
+        ));
+        assert!(matches!(
+            parse(&HeaderMap::new(), b"{}"),
+            Err(Failure::UnsupportedMediaType)
+        ));
+    }
+
+    #[test]
+    fn the_password_does_not_print() {
+        let sent = sent(FORM, "email=a%40b&password=hunter42").unwrap();
+        assert!(!format!("{sent:?}").contains("hunter42"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Signing out.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::Failure;
+use super::extract::{Client, Untrusted};
+use super::refresh::clear_cookies;
+use crate::ending::end_sessions;
+use crate::services::Services;
+use crate::session::EndReason;
+use crate::store::events::Kind;
+
+/// `POST /auth/logout`: ends what the cookies belong to, the expired ones too, and clears them. Without a session the
+/// answer is the same. If the end cannot be written the cookies stay: a success must not be claimed.
+pub(super) async fn logout(
+    State(services): State<Arc<Services>>,
+    client: Client,
+    untrusted: Untrusted,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let held = untrusted.sessions(&services);
+    if !held.is_empty() {
+        let mut tx = services.store.tx("logout").await?;
+        let from = client.event(Kind::SessionEnded);
+        end_sessions(
+            &mut tx,
+            &held,
+            EndReason::Logout,
+            &from,
+            services.clock.now(),
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(if is_form(&headers) {
+        let home = [(header::LOCATION, HeaderValue::from_static("/"))];
+        (StatusCode::SEE_OTHER, home, clear_cookies()).into_response()
+    } else {
+        (StatusCode::NO_CONTENT, clear_cookies()).into_response()
+    })
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}

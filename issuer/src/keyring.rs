@@ -1,0 +1,212 @@
+//! The keys that sign access tokens: which of them signs, which verify, when a successor is due.
+//!
+//! Which key signs follows from the stored times alone, so every issuer chooses the same one without talking to the
+//! others. A key is published before it signs, and verifies until the last token it signed has expired.
+
+mod plan;
+mod stored;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use shared::key::{KeySet, SigningKey};
+use shared::secret::RootSecret;
+use shared::time::UnixMillis;
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::store::{Store, keys};
+use stored::Stored;
+
+/// How long a new key is published before it signs: longer than any edge takes to learn of it.
+pub const ACTIVATION_DELAY: Duration = Duration::from_secs(10 * 60);
+
+/// Why there is no key to sign with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The stored key was sealed with a key that is not (any more) in `ENCRYPTION_KEY`, or for another `PUBLIC_URL`.
+    #[error("the signing key {0} cannot be opened: was ENCRYPTION_KEY or PUBLIC_URL changed?")]
+    Sealed(String),
+    /// Nothing is loaded.
+    #[error("no signing key is active")]
+    None,
+    /// Rotating makes no sense with a configured secret.
+    #[error("tokens are signed with JWT_SECRET: change that setting instead")]
+    Configured,
+}
+
+/// The keys in memory.
+pub struct Keyring {
+    source: Source,
+    ring: RwLock<Arc<Ring>>,
+}
+
+/// A key and when it begins to sign.
+struct RingKey {
+    activates_at: UnixMillis,
+    key: Arc<SigningKey>,
+}
+
+#[derive(Default)]
+struct Ring {
+    /// In the order of activation.
+    keys: Vec<RingKey>,
+    verifying: Arc<KeySet>,
+}
+
+enum Source {
+    /// `JWT_SECRET`.
+    Configured,
+    /// Postgres.
+    Stored(Stored),
+}
+
+impl Keyring {
+    /// The ring for this configuration; with stored keys it is empty until the first [`Self::reload`].
+    pub fn new(config: &Config) -> Self {
+        match &config.jwt_secret {
+            Some(secret) => Self::configured(secret),
+            None => Self {
+                source: Source::Stored(Stored::new(config)),
+                ring: RwLock::default(),
+            },
+        }
+    }
+
+    fn configured(secret: &RootSecret) -> Self {
+        let key = RingKey {
+            activates_at: UnixMillis::from_millis(i64::MIN),
+            key: Arc::new(SigningKey::hs256(secret)),
+        };
+        Self {
+            source: Source::Configured,
+            ring: RwLock::new(Arc::new(Ring::new(vec![key]))),
+        }
+    }
+
+    /// Brings memory and Postgres to where they should be at `now`: makes the first key or a due successor, deletes keys
+    /// that nothing needs, renews seals, loads the rest. Any number of issuers may do so at once.
+    ///
+    /// # Errors
+    /// [`Fault`] where Postgres does not answer or a key cannot be opened; the keys held stay.
+    pub async fn reload(&self, store: &Store, now: UnixMillis) -> Result<(), Fault> {
+        if let Source::Stored(stored) = &self.source {
+            let ring = Arc::new(Ring::new(stored.load(store, now).await?));
+            *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        }
+        Ok(())
+    }
+
+    /// Makes a successor now, whatever the age of the present key. Returns its kid and when it begins to sign.
+    ///
+    /// # Errors
+    /// [`Fault`] where Postgres does not answer or keys are configured.
+    pub async fn rotate(
+        &self,
+        store: &Store,
+        now: UnixMillis,
+    ) -> Result<(String, UnixMillis), Fault> {
+        let Source::Stored(stored) = &self.source else {
+            return Err(KeyringError::Configured.into());
+        };
+        let activates_at = now.plus(ACTIVATION_DELAY);
+        let mut tx = store.tx("rotate keys").await?;
+        keys::lock(&mut tx).await?;
+        let kid = stored.create(&mut tx, activates_at, now).await?;
+        tx.commit().await?;
+        Ok((kid, activates_at))
+    }
+
+    /// The key that signs at `now`: the one that was activated last.
+    ///
+    /// # Errors
+    /// [`KeyringError::None`] before the first load.
+    pub fn signing(&self, now: UnixMillis) -> Result<Arc<SigningKey>, KeyringError> {
+        let ring = self.ring();
+        let active = ring.keys.iter().rev().find(|key| key.activates_at <= now);
+        active.map(|key| key.key.clone()).ok_or(KeyringError::None)
+    }
+
+    /// The keys that verify.
+    pub fn verifying(&self) -> Arc<KeySet> {
+        self.ring().verifying.clone()
+    }
+
+    /// Whether the keys are public ones that edges must be given.
+    pub const fn is_published(&self) -> bool {
+        matches!(self.source, Source::Stored(_))
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Ring {
+    fn new(keys: Vec<RingKey>) -> Self {
+        let verifying = keys
+            .iter()
+            .map(|key| key.key.verifying_key().clone())
+            .collect();
+        Self {
+            verifying: Arc::new(KeySet::new(verifying)),
+            keys,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::secret::Secret;
+
+    use super::*;
+    use crate::config::tests::{JWT_SECRET, environment};
+
+    #[test]
+    fn a_configured_secret_signs_at_once_and_is_not_published() {
+        let mut environment = environment();
+        environment.push(("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()));
+        let ring = Keyring::new(&Config::from_env(environment).unwrap());
+        let key = ring.signing(UnixMillis::from_millis(0)).unwrap();
+        assert!(ring.verifying().get(key.kid()).is_some());
+        assert!(!ring.is_published());
+    }
+
+    #[test]
+    fn without_keys_nothing_signs() {
+        let ring = Keyring::new(&Config::from_env(environment()).unwrap());
+        assert!(matches!(
+            ring.signing(UnixMillis::from_millis(0)),
+            Err(KeyringError::None)
+        ));
+    }
+
+    #[test]
+    fn the_last_activated_key_signs() {
+        let ring = Keyring::new(&Config::from_env(environment()).unwrap());
+        let key = |kid: &str, at| RingKey {
+            activates_at: UnixMillis::from_millis(at),
+            key: Arc::new(SigningKey::ed25519(
+                kid.to_owned(),
+                &Secret::from_bytes([1; 32]),
+            )),
+        };
+        *ring.ring.write().unwrap() = Arc::new(Ring::new(vec![key("a", 0), key("b", 100)]));
+        assert_eq!(
+            ring.signing(UnixMillis::from_millis(99)).unwrap().kid(),
+            "a"
+        );
+        assert_eq!(
+            ring.signing(UnixMillis::from_millis(100)).unwrap().kid(),
+            "b"
+        );
+        assert_eq!(
+            ring.verifying().keys().len(),
+            2,
+            "the new one is published before it signs"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! What every handler and task works with.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::keyring::Keyring;
+use crate::mint::Minter;
+use crate::password::Passwords;
+use crate::sign_in::SignIns;
+use crate::store::Store;
+use crate::time::Clock;
+
+/// The parts of an issuer, put together once.
+pub struct Services {
+    /// What was configured.
+    pub config: Config,
+    /// The time.
+    pub clock: Clock,
+    /// Postgres.
+    pub store: Store,
+    /// Signing keys.
+    pub keyring: Arc<Keyring>,
+    /// Tokens.
+    pub minter: Minter,
+    /// Passwords.
+    pub passwords: Passwords,
+}
+
+impl Services {
+    /// Puts the parts together and loads the signing keys, making the first one where there is none.
+    ///
+    /// # Errors
+    /// [`Fault`] where Postgres does not answer or the stored keys cannot be opened.
+    pub async fn new(config: Config, clock: Clock, store: Store) -> Result<Self, Fault> {
+        let keyring = Arc::new(Keyring::new(&config));
+        keyring.reload(&store, clock.now()).await?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            minter: Minter::new(&config, keyring.clone()),
+            passwords: Passwords::new(cores).await?,
+            config,
+            clock,
+            store,
+            keyring,
+        })
+    }
+
+    /// Beginning sessions.
+    pub const fn sign_ins(&self) -> SignIns<'_> {
+        SignIns {
+            store: &self.store,
+            clock: &self.clock,
+            minter: &self.minter,
+            policy: &self.config.policy,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Beginning a session, however the user proved who they are.
+
+use std::net::IpAddr;
+
+use shared::id::{SessionId, UserId};
+use shared::refresh_token::RefreshToken;
+use shared::secret::SecretHash;
+use shared::time::UnixMillis;
+
+use crate::ending;
+use crate::entropy;
+use crate::fault::Fault;
+use crate::mint::{Minted, Minter};
+use crate::session::policy::Policy;
+use crate::session::start::{Start, decide};
+use crate::session::{EndReason, Session, State};
+use crate::store::events::{Event, Kind};
+use crate::store::users::{Access, User};
+use crate::store::{Store, events, sessions, users};
+use crate::time::Clock;
+
+/// Who signs in, from where.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// The user, who has proved it.
+    pub user: UserId,
+    /// How.
+    pub provider: &'a str,
+    /// From where.
+    pub ip: Option<IpAddr>,
+    /// With what.
+    pub user_agent: &'a str,
+    /// The session that the same browser held until now; it makes way for the new one (OWASP ASVS 5.0, 7.2.4).
+    pub replaces: Option<SessionId>,
+}
+
+/// How it went.
+pub enum SignIn {
+    /// A session began.
+    Started(Box<Started>),
+    /// The user has as many sessions as allowed, and no more are let in.
+    LimitReached,
+    /// The user is gone or was disabled since they proved who they are.
+    NotAllowed,
+}
+
+/// A session that began.
+pub struct Started {
+    /// Whose it is.
+    pub user: User,
+    /// The session.
+    pub session: Session,
+    /// Its first tokens.
+    pub minted: Minted,
+}
+
+/// What beginning a session takes.
+pub struct SignIns<'a> {
+    /// Postgres.
+    pub store: &'a Store,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Tokens.
+    pub minter: &'a Minter,
+    /// Limits.
+    pub policy: &'a Policy,
+}
+
+impl SignIns<'_> {
+    /// Begins a session in one transaction: the session that it replaces, those that the limit pushes out, their
+    /// revocations, the new one.
+    ///
+    /// The user's row is locked first and the clock read under the lock, so sign-ins of one user happen one after the
+    /// other in every process, and the newest sessions are those that stay.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing has happened then.
+    pub async fn start(&self, arrival: &Arrival<'_>) -> Result<SignIn, Fault> {
+        let mut tx = self.store.tx("sign in").await?;
+        let Some(user) = users::lock(&mut tx, arrival.user)
+            .await?
+            .filter(|user| user.access == Access::Enabled)
+        else {
+            return Ok(SignIn::NotAllowed);
+        };
+        let now = self.clock.now();
+        let from = Event {
+            ip: arrival.ip,
+            user_agent: arrival.user_agent,
+            ..Event::new(Kind::SignIn)
+        };
+        let mut live = sessions::live(&mut tx, user.id, self.policy.idle, now).await?;
+        if let Some(held) = arrival.replaces {
+            live.retain(|session| session.id != held);
+            ending::end_sessions(&mut tx, &[held], EndReason::Replaced, &from, now).await?;
+        }
+        let live: Vec<SessionId> = live.iter().map(|session| session.id).collect();
+        let Start::Admit { evict } = decide(&live, self.policy) else {
+            // The transaction rolls back: a refused sign-in replaces nothing.
+            drop(tx);
+            let event = Event {
+                kind: Kind::SignInRefused,
+                user: Some(user.id),
+                ..from
+            };
+            events::record(&mut *self.store.conn().await?, &event, now).await?;
+            return Ok(SignIn::LimitReached);
+        };
+        ending::end_sessions(&mut tx, &evict, EndReason::Evicted, &from, now).await?;
+
+        let secret = Minter::session_secret()?;
+        let id = SessionId::from_bytes(entropy::bytes()?);
+        let mut session = self.first_state(id, secret.sha256(), arrival, now);
+        let refresh = RefreshToken {
+            sid: id,
+            generation: session.generation,
+            secret,
+        };
+        let minted = self.minter.mint(&user, &session, &refresh, now)?;
+        session.access_expires_at = minted.access_expires_at;
+        sessions::insert(&mut tx, &session).await?;
+        let event = Event {
+            user: Some(user.id),
+            session: Some(session.id),
+            detail: arrival.provider,
+            ..from
+        };
+        events::record(&mut tx, &event, now).await?;
+        tx.commit().await?;
+        Ok(SignIn::Started(Box::new(Started {
+            user,
+            session,
+            minted,
+        })))
+    }
+
+    /// A session as it is right after the sign-in. Its ordinal is drawn by the insert.
+    fn first_state(
+        &self,
+        id: SessionId,
+        secret_hash: SecretHash,
+        arrival: &Arrival<'_>,
+        now: UnixMillis,
+    ) -> Session {
+        Session {
+            id,
+            user_id: arrival.user,
+            ordinal: 0,
+            generation: 0,
+            secret_hash,
+            created_at: now,
+            auth_time: now,
+            rotated_at: now,
+            last_seen_at: now,
+            expires_at: now.plus(self.policy.absolute),
+            access_expires_at: now,
+            ip: arrival.ip,
+            user_agent: arrival.user_agent.to_owned(),
+            provider: arrival.provider.to_owned(),
+            state: State::Live,
+        }
+    }
+}

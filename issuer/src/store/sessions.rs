@@ -1,0 +1,274 @@
+//! Sessions. Every statement that lets a token be minted is a compare-and-swap on the row.
+
+use std::time::Duration;
+
+use shared::id::{SessionId, UserId};
+use shared::secret::SecretHash;
+use shared::time::UnixMillis;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::users::{User, UserRow};
+use super::{StoreError, bytes, from_db, ip_from_db, to_db};
+use crate::session::{EndReason, Session, State};
+
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    id: Vec<u8>,
+    owner: Vec<u8>,
+    ordinal: i64,
+    generation: i64,
+    secret_hash: Vec<u8>,
+    created_at: OffsetDateTime,
+    auth_time: OffsetDateTime,
+    rotated_at: OffsetDateTime,
+    last_seen_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    access_expires_at: OffsetDateTime,
+    ended_at: Option<OffsetDateTime>,
+    end_reason: Option<String>,
+    ip: Option<String>,
+    user_agent: String,
+    provider: String,
+}
+
+impl TryFrom<SessionRow> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let state = match (row.ended_at, row.end_reason) {
+            (None, None) => State::Live,
+            (Some(at), Some(reason)) => State::Ended {
+                at: from_db(at),
+                reason: EndReason::parse(&reason)
+                    .ok_or(StoreError::Corrupt("sessions.end_reason"))?,
+            },
+            (Some(_), None) | (None, Some(_)) => return Err(StoreError::Corrupt("half an end")),
+        };
+        Ok(Self {
+            id: SessionId::from_bytes(bytes(&row.id)?),
+            user_id: UserId::from_bytes(bytes(&row.owner)?),
+            ordinal: row.ordinal,
+            generation: row
+                .generation
+                .try_into()
+                .map_err(|_| StoreError::Corrupt("sessions.generation"))?,
+            secret_hash: SecretHash::from_bytes(bytes(&row.secret_hash)?),
+            created_at: from_db(row.created_at),
+            auth_time: from_db(row.auth_time),
+            rotated_at: from_db(row.rotated_at),
+            last_seen_at: from_db(row.last_seen_at),
+            expires_at: from_db(row.expires_at),
+            access_expires_at: from_db(row.access_expires_at),
+            ip: ip_from_db(row.ip)?,
+            user_agent: row.user_agent,
+            provider: row.provider,
+            state,
+        })
+    }
+}
+
+/// The session and its user.
+pub async fn load(
+    conn: &mut PgConnection,
+    id: SessionId,
+) -> Result<Option<(Session, User)>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(flatten)]
+        session: SessionRow,
+        #[sqlx(flatten)]
+        user: UserRow,
+    }
+    let row: Option<Row> = sqlx::query_as(
+        "select s.id, s.user_id as owner, s.ordinal, s.generation, s.secret_hash, s.created_at, s.auth_time,
+                s.rotated_at, s.last_seen_at, s.expires_at, s.access_expires_at, s.ended_at, s.end_reason,
+                host(s.ip) as ip, s.user_agent, s.provider,
+                u.id as user_id, u.email, u.name, u.roles, u.ver, u.created_at as user_created_at, u.disabled_at
+         from sessions s join users u on u.id = s.user_id
+         where s.id = $1",
+    )
+    .bind(id.as_bytes().as_slice())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| Ok((row.session.try_into()?, row.user.try_into()?)))
+        .transpose()
+}
+
+/// The user's sessions that nobody ended and that have not run out, oldest first.
+pub async fn live(
+    conn: &mut PgConnection,
+    user: UserId,
+    idle: Duration,
+    now: UnixMillis,
+) -> Result<Vec<Session>, StoreError> {
+    let rows: Vec<SessionRow> = sqlx::query_as(
+        "select id, user_id as owner, ordinal, generation, secret_hash, created_at, auth_time, rotated_at, last_seen_at,
+                expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider
+         from sessions
+         where user_id = $1 and ended_at is null and expires_at > $2 and last_seen_at + $3 * interval '1 second' > $2
+         order by ordinal",
+    )
+    .bind(user.as_bytes().as_slice())
+    .bind(to_db(now))
+    .bind(idle.as_secs_f64())
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// The ids of all of the user's sessions that nobody ended, run out or not, oldest first.
+pub async fn not_ended(
+    conn: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<SessionId>, StoreError> {
+    let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "select id from sessions where user_id = $1 and ended_at is null order by ordinal",
+    )
+    .bind(user.as_bytes().as_slice())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|(id,)| Ok(SessionId::from_bytes(bytes(id)?)))
+        .collect()
+}
+
+/// When the longest-lived access token of any of the user's sessions expires.
+pub async fn longest_access(
+    conn: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let (longest,): (Option<OffsetDateTime>,) =
+        sqlx::query_as("select max(access_expires_at) from sessions where user_id = $1")
+            .bind(user.as_bytes().as_slice())
+            .fetch_one(conn)
+            .await?;
+    Ok(longest.map(from_db))
+}
+
+/// Adds a session. Its ordinal is drawn here, so the user's row must be locked.
+pub async fn insert(conn: &mut PgConnection, session: &Session) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into sessions (id, user_id, generation, secret_hash, created_at, auth_time, rotated_at, last_seen_at,
+                               expires_at, access_expires_at, ip, user_agent, provider)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::inet, $12, $13)",
+    )
+    .bind(session.id.as_bytes().as_slice())
+    .bind(session.user_id.as_bytes().as_slice())
+    .bind(i64::from(session.generation))
+    .bind(session.secret_hash.as_bytes().as_slice())
+    .bind(to_db(session.created_at))
+    .bind(to_db(session.auth_time))
+    .bind(to_db(session.rotated_at))
+    .bind(to_db(session.last_seen_at))
+    .bind(to_db(session.expires_at))
+    .bind(to_db(session.access_expires_at))
+    .bind(session.ip.map(|ip| ip.to_string()))
+    .bind(&session.user_agent)
+    .bind(&session.provider)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Raises the generation by one. False where the row is not as `session` says any more: ended, or refreshed meanwhile.
+pub async fn rotate(
+    conn: &mut PgConnection,
+    session: &Session,
+    access_expires_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let updated = sqlx::query(
+        "update sessions
+         set generation = generation + 1, rotated_at = $3, last_seen_at = greatest(last_seen_at, $3),
+             access_expires_at = greatest(access_expires_at, $4)
+         where id = $1 and generation = $2 and ended_at is null",
+    )
+    .bind(session.id.as_bytes().as_slice())
+    .bind(i64::from(session.generation))
+    .bind(to_db(now))
+    .bind(to_db(access_expires_at))
+    .execute(conn)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Notes that the present generation is given out once more. False where the row is not as `session` says any more.
+pub async fn reissue(
+    conn: &mut PgConnection,
+    session: &Session,
+    access_expires_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let updated = sqlx::query(
+        "update sessions
+         set last_seen_at = greatest(last_seen_at, $3), access_expires_at = greatest(access_expires_at, $4)
+         where id = $1 and generation = $2 and ended_at is null",
+    )
+    .bind(session.id.as_bytes().as_slice())
+    .bind(i64::from(session.generation))
+    .bind(to_db(now))
+    .bind(to_db(access_expires_at))
+    .execute(conn)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// A session that [`end`] ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Which.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: UserId,
+    /// When its last access token expires.
+    pub access_expires_at: UnixMillis,
+}
+
+/// Ends those of `ids` that are not ended yet, and returns them.
+pub async fn end(
+    conn: &mut PgConnection,
+    ids: &[SessionId],
+    reason: EndReason,
+    now: UnixMillis,
+) -> Result<Vec<Ended>, StoreError> {
+    let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+    let rows: Vec<(Vec<u8>, Vec<u8>, OffsetDateTime)> = sqlx::query_as(
+        "update sessions set ended_at = $2, end_reason = $3
+         where id = any($1) and ended_at is null
+         returning id, user_id, access_expires_at",
+    )
+    .bind(&ids)
+    .bind(to_db(now))
+    .bind(reason.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|(id, user_id, access_expires_at)| {
+            Ok(Ended {
+                id: SessionId::from_bytes(bytes(id)?),
+                user_id: UserId::from_bytes(bytes(user_id)?),
+                access_expires_at: from_db(*access_expires_at),
+            })
+        })
+        .collect()
+}
+
+/// Deletes at most `limit` sessions that ended or expired before `before`.
+pub async fn delete_dead(
+    conn: &mut PgConnection,
+    before: UnixMillis,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let deleted = sqlx::query(
+        "delete from sessions where id in (
+             (select id from sessions where expires_at < $1 limit $2)
+             union (select id from sessions where ended_at < $1 limit $2)
+             limit $2)",
+    )
+    .bind(to_db(before))
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(deleted.rows_affected())
+}
