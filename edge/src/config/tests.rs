@@ -1,0 +1,82 @@
+use super::*;
+use crate::fixtures::setting;
+
+fn with(name: &'static str, value: Option<&'static str>) -> Result<Config, BadConfig> {
+    Config::parse(|asked| {
+        if asked == name {
+            value.map(str::to_owned)
+        } else {
+            setting(asked)
+        }
+    })
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named() {
+    for name in [
+        "PUBLIC_URL",
+        "ISSUER_URL",
+        "ORIGIN_URL",
+        "EDGE_SECRET",
+        "ORIGIN_SECRET",
+        "ROUTES",
+    ] {
+        assert_eq!(with(name, None).unwrap_err(), BadConfig::Missing(name));
+        assert_eq!(with(name, Some(" ")).unwrap_err(), BadConfig::Missing(name));
+    }
+    for url in [
+        "site.test",
+        "ftp://site.test",
+        "https://",
+        "https://site.test/base",
+        "https://u:p@site.test",
+        "https://site.test?x",
+        "https://a b",
+    ] {
+        assert_eq!(
+            with("ORIGIN_URL", Some(url)).unwrap_err(),
+            BadConfig::Url("ORIGIN_URL"),
+            "{url}"
+        );
+    }
+    assert!(matches!(
+        with("JWT_SECRET", Some("short")),
+        Err(BadConfig::Secret("JWT_SECRET", _))
+    ));
+    assert!(matches!(
+        with("EDGE_SECRET", Some("short")),
+        Err(BadConfig::Secret("EDGE_SECRET", _))
+    ));
+    assert_eq!(
+        with("TRUSTED_CLIENT_IP_HEADER", Some("x:y")).unwrap_err(),
+        BadConfig::HeaderName("TRUSTED_CLIENT_IP_HEADER")
+    );
+    assert!(matches!(
+        with("ROUTES", Some("[{}]")),
+        Err(BadConfig::Policy(_))
+    ));
+}
+
+#[test]
+fn no_message_holds_a_secret() {
+    let error = with("EDGE_SECRET", Some("tell-nobody")).unwrap_err();
+    assert!(!error.to_string().contains("tell-nobody"), "{error}");
+    assert!(!format!("{:?}", with("JWT_SECRET", None).unwrap()).contains("mJ4v"));
+}
+
+#[test]
+fn urls_are_written_as_browsers_write_origins() {
+    for (written, read) in [
+        ("https://Site.Test/", "https://site.test"),
+        ("https://site.test:443", "https://site.test"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:8787", "http://localhost:8787"),
+        ("http://[::1]:8787/", "http://[::1]:8787"),
+    ] {
+        assert_eq!(BaseUrl::parse(written).unwrap().as_str(), read);
+    }
+    assert_eq!(
+        BaseUrl::parse("http://localhost:8787").unwrap().authority(),
+        "localhost:8787"
+    );
+}

@@ -1,0 +1,220 @@
+//! What a request offers to prove who sent it: the session's cookies, or a bearer token. Never both.
+
+use shared::cookie::{self, Found};
+use shared::key::KeySet;
+use shared::token;
+
+/// The credential, unproven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// None.
+    Absent,
+    /// `Authorization: Bearer` (RFC 6750 §2.1).
+    Bearer(&'a str),
+    /// The session's cookies. A browser drops the access cookie when its time is over, and keeps the other.
+    Cookies {
+        /// The access token.
+        access: Option<&'a str>,
+        /// The refresh token.
+        refresh: Option<&'a str>,
+    },
+}
+
+/// Why what is offered is not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredential {
+    /// Which of them is meant cannot be known.
+    #[error("session cookies and a bearer token came together")]
+    Both,
+    /// Two cookies of one name, or two `Authorization` headers.
+    #[error("a credential came more than once")]
+    Several,
+    /// `Bearer` with something behind it that cannot be a token.
+    #[error("the bearer token has characters that no token has")]
+    Malformed,
+}
+
+impl Credential<'_> {
+    /// Whether browsers attach it by themselves, so that another site can make them send it.
+    pub const fn is_ambient(self) -> bool {
+        matches!(self, Self::Cookies { .. })
+    }
+}
+
+/// The credential in the headers `Cookie` and `Authorization`.
+///
+/// Another scheme than Bearer is between client and origin, and no credential here.
+///
+/// # Errors
+/// [`BadCredential`] where it is not clear what is meant.
+pub fn take<'a>(
+    cookie: Option<&'a str>,
+    authorization: Option<&'a str>,
+) -> Result<Credential<'a>, BadCredential> {
+    let bearer = authorization.and_then(bearer).transpose()?;
+    let access = from_cookie(cookie, cookie::ACCESS)?;
+    let refresh = from_cookie(cookie, cookie::REFRESH)?;
+    match (bearer, access.or(refresh)) {
+        (Some(_), Some(_)) => Err(BadCredential::Both),
+        (Some(token), None) => Ok(Credential::Bearer(token)),
+        (None, Some(_)) => Ok(Credential::Cookies { access, refresh }),
+        (None, None) => Ok(Credential::Absent),
+    }
+}
+
+/// The token of an `Authorization` header, if its scheme is Bearer (in any case: RFC 9110 §11.1).
+pub fn bearer(authorization: &str) -> Option<Result<&str, BadCredential>> {
+    let trimmed = authorization.trim();
+    let (scheme, token) = trimmed.split_once([' ', '\t']).unwrap_or((trimmed, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        // Two headers arrive as one, joined by a comma: a Bearer behind another scheme must not go unseen.
+        return has_second_bearer(trimmed).then_some(Err(BadCredential::Several));
+    }
+    let token = token.trim();
+    if token.contains(',') {
+        return Some(Err(BadCredential::Several));
+    }
+    // b64token of RFC 6750 §2.1.
+    let is_token = !token.is_empty()
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
+    Some(if is_token {
+        Ok(token)
+    } else {
+        Err(BadCredential::Malformed)
+    })
+}
+
+/// Whether a header holds a token that only we could have use for. With no keys at hand, any token of that form is.
+pub fn is_own_bearer(authorization: &str, keys: Option<&KeySet>) -> bool {
+    let Some(Ok(token)) = bearer(authorization) else {
+        return false;
+    };
+    token::untrusted_kid(token).is_ok_and(|kid| keys.is_none_or(|keys| keys.get(&kid).is_some()))
+}
+
+fn has_second_bearer(authorization: &str) -> bool {
+    let is_bearer = |part: &str| {
+        let part = part.trim_start().as_bytes();
+        part.get(..6)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"bearer"))
+            && part.get(6).is_none_or(|next| next.is_ascii_whitespace())
+    };
+    authorization.split(',').skip(1).any(is_bearer)
+}
+
+fn from_cookie<'a>(header: Option<&'a str>, name: &str) -> Result<Option<&'a str>, BadCredential> {
+    match header.map_or(Found::Absent, |header| cookie::find(header, name)) {
+        Found::Absent | Found::One("") => Ok(None),
+        // Two Cookie headers can arrive as one, joined by a comma, which no token has.
+        Found::One(value) if value.contains(',') => Err(BadCredential::Several),
+        Found::One(value) => Ok(Some(value)),
+        Found::Several => Err(BadCredential::Several),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_or_a_bearer() {
+        let both = "a=1; __Host-Http-access=tok; __Host-Http-refresh=ref";
+        assert_eq!(take(None, None), Ok(Credential::Absent));
+        assert_eq!(
+            take(Some("a=1"), Some("Basic eDp5")),
+            Ok(Credential::Absent)
+        );
+        assert_eq!(
+            take(Some(both), Some("Basic eDp5")),
+            Ok(Credential::Cookies {
+                access: Some("tok"),
+                refresh: Some("ref")
+            })
+        );
+        assert_eq!(
+            take(Some("__Host-Http-refresh=ref"), None),
+            Ok(Credential::Cookies {
+                access: None,
+                refresh: Some("ref")
+            })
+        );
+        for spelling in [
+            "Bearer a.b.c",
+            "bearer a.b.c",
+            "BEARER  a.b.c ",
+            "Bearer\ta.b.c",
+        ] {
+            assert_eq!(
+                take(Some("a=1"), Some(spelling)),
+                Ok(Credential::Bearer("a.b.c")),
+                "{spelling}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_clear_is_refused() {
+        for (cookie, authorization, reason) in [
+            (
+                Some("__Host-Http-access=t"),
+                Some("Bearer t"),
+                BadCredential::Both,
+            ),
+            (
+                Some("__Host-Http-refresh=t"),
+                Some("bearer t"),
+                BadCredential::Both,
+            ),
+            (
+                Some("__Host-Http-access=t; __Host-Http-access=t"),
+                None,
+                BadCredential::Several,
+            ),
+            (
+                Some("__Host-Http-access=t, __Host-Http-access=u"),
+                None,
+                BadCredential::Several,
+            ),
+            (
+                Some("__Host-Http-access=t; __Host-Http-refresh=r; __Host-Http-refresh=s"),
+                None,
+                BadCredential::Several,
+            ),
+            (None, Some("Bearer a, Bearer b"), BadCredential::Several),
+            (None, Some("Basic eDp5, Bearer b"), BadCredential::Several),
+            (None, Some("Bearer"), BadCredential::Malformed),
+            (None, Some("Bearer "), BadCredential::Malformed),
+            (None, Some("Bearer a b"), BadCredential::Malformed),
+            (None, Some("Bearer a\u{e9}"), BadCredential::Malformed),
+            (None, Some("Bearer \"a\""), BadCredential::Malformed),
+        ] {
+            assert_eq!(
+                take(cookie, authorization),
+                Err(reason),
+                "{cookie:?} {authorization:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_no_credentials() {
+        for cookie in [
+            "__host-http-access=t",
+            "__Host-Http-access2=t",
+            "x__Host-Http-access=t",
+            "__Host-Http-access",
+            "__Host-Http-access=",
+        ] {
+            assert_eq!(take(Some(cookie), None), Ok(Credential::Absent), "{cookie}");
+        }
+        for authorization in ["Bearerx t", "Digest a=\"bearer\", b=c", "", "token bearer"] {
+            assert_eq!(
+                take(None, Some(authorization)),
+                Ok(Credential::Absent),
+                "{authorization}"
+            );
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the unit tests need: tokens, views and a configuration.
+
+use std::time::Duration;
+
+use shared::claims::Claims;
+use shared::id::{SessionId, TokenId, UserId};
+use shared::key::{KeySet, SigningKey};
+use shared::revocation::{OpenSnapshot, Revocation, RevocationSet};
+use shared::secret::Secret;
+use shared::time::{UnixMillis, UnixTime};
+use shared::token::{self, Expected, Verified};
+
+use crate::config::Config;
+use crate::view::{Offered, View};
+
+pub(crate) const SITE: &str = "https://site.test";
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+/// The settings of a small site.
+pub(crate) fn setting(name: &str) -> Option<String> {
+    let value = match name {
+        "PUBLIC_URL" => SITE,
+        "ISSUER_URL" => "http://issuer.internal:8081",
+        "ORIGIN_URL" => "http://origin.internal:3000",
+        "EDGE_SECRET" => "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p",
+        "ORIGIN_SECRET" => "pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J",
+        "ROUTES" => {
+            r#"[{"path":"/","access":"public"},{"path":"/app/*","access":"user"},
+                {"path":"/api/*","access":"user","api":true},
+                {"path":"/cors/*","access":"user","cors":true},{"path":"/kept/*","access":"user","cache":"origin"},
+                {"path":"/admin/*","access":"user","roles":["admin"],"freshness":"2s","when_stale":"refuse"}]"#
+        }
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+pub(crate) fn config() -> Config {
+    Config::parse(setting).unwrap()
+}
+
+fn key() -> SigningKey {
+    SigningKey::ed25519("k1".into(), &Secret::from_bytes([7; 32]))
+}
+
+pub(crate) fn keys() -> KeySet {
+    KeySet::new(vec![key().verifying_key().clone()])
+}
+
+/// A good token of a `user`, a minute old, changed by `change` before it is signed.
+pub(crate) fn token(change: impl FnOnce(&mut Claims)) -> (String, Verified<Claims>) {
+    let mut claims = Claims {
+        iss: SITE.into(),
+        aud: SITE.into(),
+        sub: UserId::from_bytes([1; 16]),
+        sid: SessionId::from_bytes([2; 16]),
+        client_id: "browser".into(),
+        jti: TokenId::from_bytes([3; 16]),
+        iat: NOW.minus(Duration::from_secs(60)),
+        exp: NOW.plus(Duration::from_secs(840)),
+        auth_time: NOW.minus(Duration::from_secs(60)),
+        ver: 1,
+        roles: vec!["user".into()],
+    };
+    change(&mut claims);
+    let text = token::mint(&claims, &key()).unwrap();
+    let verified = token::verify(
+        &text,
+        &keys(),
+        &Expected {
+            issuer: SITE,
+            audience: SITE,
+        },
+    )
+    .unwrap();
+    (text, verified)
+}
+
+/// A view that was `age` seconds old at `now`.
+pub(crate) fn view(now: UnixMillis, age: i64, entries: Vec<Revocation>) -> View {
+    let made_at = UnixMillis::from_millis(now.millis() - age * 1000);
+    let set = RevocationSet::from_entries(entries);
+    match View::offer(
+        None,
+        OpenSnapshot {
+            number: 1,
+            made_at,
+            set,
+        },
+        now,
+    ) {
+        Offered::Newer(view) => view,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,294 @@
+//! A request's story, top to bottom. It decides with what it is given; what it lacks, it names.
+//!
+//! The hot path runs it once with what the isolate holds and passes the request on if that is enough. Otherwise
+//! `answer` runs it again, fetching what it lacks in between. So there is one story, and no second opinion.
+
+use std::rc::Rc;
+
+use shared::claims::Claims;
+use shared::key::KeySet;
+use shared::rejection::Rejection;
+use shared::time::UnixMillis;
+use shared::token::{self, Expected, Verified};
+
+use crate::config::Config;
+use crate::credential::{self, Credential};
+use crate::csrf::{self, Provenance};
+use crate::freshness;
+use crate::identity::{Inbound, Onward};
+use crate::policy::Route;
+use crate::preflight::is_preflight;
+use crate::refusal::Refusal;
+use crate::rule::{Access, Rule};
+use crate::target::Target;
+use crate::token_cache::TokenCache;
+use crate::verdict::{self, Hold, Passed, Patience};
+use crate::view::View;
+
+/// What a request says.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The absolute URL.
+    pub url: &'a str,
+    /// The names of its headers, each on a line.
+    pub names: &'a str,
+    /// `Cookie`.
+    pub cookie: Option<&'a str>,
+    /// `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// `Sec-Fetch-Site`; needed for unsafe methods and upgrades only.
+    pub fetch_site: Option<&'a str>,
+    /// `Origin`; likewise.
+    pub origin: Option<&'a str>,
+    /// The client's address; needed for the issuer only.
+    pub client_ip: Option<&'a str>,
+    /// An access token that the issuer gave in the middle of this request, in place of the cookies.
+    pub renewed: Option<&'a str>,
+    /// The time.
+    pub now: UnixMillis,
+}
+
+/// What is known when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The issuer's keys.
+    pub keys: Option<&'a KeySet>,
+    /// The revocations.
+    pub view: Option<&'a View>,
+    /// When KV was last asked for them; `None` also while it is being asked.
+    pub kv_asked_at: Option<UnixMillis>,
+    /// Whether newer revocations can still be asked for.
+    pub patience: Patience,
+}
+
+/// A request that may go on.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// How it goes on.
+    pub onward: Onward<'a>,
+    /// Whether what was known of revocations was older than the rule wants, and the rule says to serve.
+    pub stale: bool,
+}
+
+/// A request that may not go on, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Why.
+    pub reason: Reason,
+    /// Whether only a program can read the answer: the rule says so, or the method is OPTIONS.
+    pub api: bool,
+}
+
+/// Why a request stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// For good.
+    Refused(Refusal),
+    /// No keys are held.
+    LacksKeys,
+    /// The token names a key that is not held.
+    LacksNewerKeys,
+    /// What is known of revocations is too old.
+    LacksRevocations,
+    /// The access token no longer serves, and there is a refresh token; the refusal holds if that does not help.
+    LacksRenewal(Refusal),
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The story.
+///
+/// # Errors
+/// [`Stop`] with what is wrong, or missing.
+pub fn pass<'a>(
+    asked: Asked<'a>,
+    known: Known<'_>,
+    tokens: &mut TokenCache,
+) -> Result<Pass<'a>, Stop> {
+    let for_program = asked.method == "OPTIONS";
+    let stop = |api: bool| {
+        move |reason: Reason| Stop {
+            reason,
+            api: api || for_program,
+        }
+    };
+    if matches!(asked.method, "CONNECT" | "TRACE" | "TRACK") {
+        return Err(stop(false)(Refusal::Method.into()));
+    }
+    let target =
+        Target::parse(asked.url).map_err(|bad| stop(false)(Refusal::Target(bad).into()))?;
+    match known.config.policy.classify(asked.method, target.path()) {
+        Route::Issuer => {
+            let onward = Onward::to_issuer(
+                known.config,
+                &target,
+                inbound(asked, false),
+                asked.client_ip,
+            );
+            Ok(Pass {
+                onward,
+                stale: false,
+            })
+        }
+        Route::Hidden => Err(stop(false)(Refusal::Hidden.into())),
+        Route::Respelled => Err(stop(false)(Refusal::Respelled.into())),
+        Route::Origin(rule) if rule.access == Access::Public => Ok(open(asked, known, &target)),
+        Route::Origin(rule)
+            if rule.cors && is_preflight(asked.method, asked.names, asked.origin) =>
+        {
+            let mut pass = open(asked, known, &target);
+            pass.onward.keeping = rule.cache.into();
+            Ok(pass)
+        }
+        Route::Origin(rule) => guarded(asked, known, tokens, &target, rule).map_err(stop(rule.api)),
+    }
+}
+
+/// A public route, or a preflight: nobody is asked who they are, and the origin gets no credential of ours all the same.
+fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a> {
+    let own_authorization = asked
+        .authorization
+        .is_some_and(|header| credential::is_own_bearer(header, known.keys));
+    let now = asked.now.to_secs();
+    let onward = Onward::to_origin(
+        known.config,
+        asked.method,
+        target,
+        inbound(asked, own_authorization),
+        None,
+        now,
+    );
+    Pass {
+        onward,
+        stale: false,
+    }
+}
+
+fn guarded<'a>(
+    asked: Asked<'a>,
+    known: Known<'_>,
+    tokens: &mut TokenCache,
+    target: &Target<'_>,
+    rule: &Rule,
+) -> Result<Pass<'a>, Reason> {
+    let credential =
+        credential::take(asked.cookie, asked.authorization).map_err(Refusal::Credential)?;
+    let from = Provenance {
+        fetch_site: asked.fetch_site,
+        origin: asked.origin,
+        upgrade: asked
+            .names
+            .lines()
+            .any(|name| name.eq_ignore_ascii_case("upgrade")),
+    };
+    if credential.is_ambient() && !csrf::is_own(asked.method, from, known.config.public.as_str()) {
+        return Err(Refusal::Csrf.into());
+    }
+    let (access, can_renew) = match credential {
+        _ if asked.renewed.is_some() => (asked.renewed, false),
+        Credential::Absent => (None, false),
+        Credential::Bearer(token) => (Some(token), false),
+        Credential::Cookies { access, refresh } => (access, refresh.is_some()),
+    };
+    let judged = access
+        .ok_or(Reason::Refused(Refusal::Anonymous))
+        .and_then(|token| judge(token, asked, known, tokens, rule));
+    let (verified, passed) = judged.map_err(|reason| {
+        if can_renew {
+            or_renewal(reason)
+        } else {
+            reason
+        }
+    })?;
+    let own_authorization = matches!(credential, Credential::Bearer(_));
+    let now = asked.now.to_secs();
+    let claims = Some(verified.claims());
+    let mut onward = Onward::to_origin(
+        known.config,
+        asked.method,
+        target,
+        inbound(asked, own_authorization),
+        claims,
+        now,
+    );
+    onward.keeping = rule.cache.into();
+    onward.due = freshness::due(known.view, known.kv_asked_at, rule.freshness, asked.now);
+    Ok(Pass {
+        onward,
+        stale: passed == Passed::Stale,
+    })
+}
+
+fn judge(
+    token: &str,
+    asked: Asked<'_>,
+    known: Known<'_>,
+    tokens: &mut TokenCache,
+    rule: &Rule,
+) -> Result<(Rc<Verified<Claims>>, Passed), Reason> {
+    let verified = match tokens.find(token) {
+        Some(verified) => verified,
+        None => {
+            let verified = Rc::new(verify(token, known)?);
+            tokens.remember(token, Rc::clone(&verified));
+            verified
+        }
+    };
+    match verdict::decide(rule, &verified, known.view, asked.now, known.patience) {
+        Ok(passed) => Ok((verified, passed)),
+        // What the issuer made a moment ago is not old.
+        Err(Hold::Refused(Refusal::Token(Rejection::Expired))) if asked.renewed.is_some() => {
+            Err(Refusal::ClocksDiffer.into())
+        }
+        Err(Hold::Refused(refusal)) => Err(refusal.into()),
+        Err(Hold::NeedsRevocations) => Err(Reason::LacksRevocations),
+    }
+}
+
+fn verify(token: &str, known: Known<'_>) -> Result<Verified<Claims>, Reason> {
+    let keys = known.keys.ok_or(Reason::LacksKeys)?;
+    let site = known.config.public.as_str();
+    token::verify(
+        token,
+        keys,
+        &Expected {
+            issuer: site,
+            audience: site,
+        },
+    )
+    .map_err(|rejection| match rejection {
+        Rejection::UnknownKey => Reason::LacksNewerKeys,
+        other => Refusal::Token(other).into(),
+    })
+}
+
+/// What a refresh token can mend: no access token, one whose time is over, and one whose claims are out of date.
+fn or_renewal(reason: Reason) -> Reason {
+    match reason {
+        Reason::Refused(
+            refusal @ (Refusal::Anonymous
+            | Refusal::Token(Rejection::Expired)
+            | Refusal::ClaimsStale),
+        ) => Reason::LacksRenewal(refusal),
+        other => other,
+    }
+}
+
+fn inbound(asked: Asked<'_>, own_authorization: bool) -> Inbound<'_> {
+    Inbound {
+        names: asked.names,
+        cookie: asked.cookie,
+        own_authorization,
+    }
+}
+
+#[cfg(test)]
+mod tests;

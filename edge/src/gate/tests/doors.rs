@@ -1,0 +1,193 @@
+//! Requests that pass without a credential, or never pass, whatever the token says.
+
+use super::*;
+
+#[test]
+fn a_public_route_gets_no_credential_of_ours() {
+    let (good, _) = token(|_| {});
+    let public = |cookie, authorization| {
+        Case {
+            path: "/",
+            cookie,
+            authorization,
+            view: None,
+            ..Case::default()
+        }
+        .once()
+        .unwrap()
+    };
+    assert_eq!(public(None, None), "o  \nhttp://origin.internal:3000/\n");
+    assert_eq!(
+        public(access(&good), None),
+        "o  \nhttp://origin.internal:3000/\n\ncookie:theme=dark"
+    );
+    assert_eq!(
+        public(None, Some(format!("Bearer {good}"))),
+        "o  \nhttp://origin.internal:3000/\nauthorization"
+    );
+    assert_eq!(
+        public(None, Some("Bearer something-else".into())),
+        "o  \nhttp://origin.internal:3000/\n"
+    );
+}
+
+#[test]
+fn other_ways_end_where_they_should() {
+    let to = |path: &str| {
+        Case {
+            path,
+            ..Case::default()
+        }
+        .once()
+    };
+    assert!(
+        to("/auth/login")
+            .unwrap()
+            .starts_with("i  \nhttp://issuer.internal:8081/auth/login\n")
+    );
+    assert_eq!(to("/edge/keys"), Err(Refusal::Hidden.into()));
+    assert_eq!(to("/ADMIN/"), Err(Refusal::Respelled.into()));
+    assert!(matches!(
+        to("/app/..%2fadmin"),
+        Err(Reason::Refused(Refusal::Target(_)))
+    ));
+    assert_eq!(to("/nowhere"), Err(Refusal::Anonymous.into()));
+    let (good, _) = fixtures::token(|_| {});
+    let two = Case {
+        cookie: access(&good),
+        authorization: Some(format!("Bearer {good}")),
+        ..Case::default()
+    };
+    assert!(matches!(
+        two.once(),
+        Err(Reason::Refused(Refusal::Credential(_)))
+    ));
+}
+
+#[test]
+fn a_preflight_passes_where_the_rule_says_so() {
+    let (good, _) = token(|_| {});
+    let preflight = |path, cookie, authorization| Case {
+        method: "OPTIONS",
+        path,
+        names: "accept\naccess-control-request-method\norigin\nportcullis-user",
+        origin: Some("https://other.test"),
+        cookie,
+        authorization,
+        view: None,
+        ..Case::default()
+    };
+    let passed = "o p\nhttp://origin.internal:3000/cors/x\nportcullis-user";
+    assert_eq!(preflight("/cors/x", None, None).once().unwrap(), passed);
+    assert_eq!(
+        preflight("/cors/x", access(&good), None).once().unwrap(),
+        format!("{passed}\ncookie:theme=dark")
+    );
+    assert_eq!(
+        preflight("/cors/x", None, Some(format!("Bearer {good}")))
+            .once()
+            .unwrap(),
+        format!("{passed},authorization")
+    );
+    assert_eq!(
+        preflight("/app/x", None, None).once(),
+        Err(Refusal::Anonymous.into())
+    );
+    assert!(
+        preflight("/", None, None)
+            .once()
+            .unwrap()
+            .starts_with("o  \n")
+    );
+    let plain = Case {
+        names: "accept\norigin",
+        ..preflight("/cors/x", None, None)
+    };
+    assert_eq!(plain.once(), Err(Refusal::Anonymous.into()));
+    let get = Case {
+        method: "GET",
+        ..preflight("/cors/x", None, None)
+    };
+    assert_eq!(get.once(), Err(Refusal::Anonymous.into()));
+}
+
+#[test]
+fn refused_options_are_never_answered_with_a_page() {
+    let stop = |method| {
+        let (config, keys) = (config(), keys());
+        let asked = Asked {
+            method,
+            url: "https://site.test/app/x",
+            names: "",
+            cookie: None,
+            authorization: None,
+            fetch_site: None,
+            origin: None,
+            client_ip: None,
+            renewed: None,
+            now: NOW.into(),
+        };
+        let known = Known {
+            config: &config,
+            keys: Some(&keys),
+            view: None,
+            kv_asked_at: None,
+            patience: Patience::CanAsk,
+        };
+        pass(asked, known, &mut TokenCache::default()).unwrap_err()
+    };
+    assert!(stop("OPTIONS").api && !stop("GET").api);
+    for method in ["CONNECT", "TRACE", "TRACK"] {
+        assert_eq!(stop(method).reason, Refusal::Method.into(), "{method}");
+    }
+}
+
+#[test]
+fn the_rule_says_who_may_keep_the_answer() {
+    let (good, _) = token(|_| {});
+    let of = |path| {
+        Case {
+            path,
+            cookie: access(&good),
+            ..Case::default()
+        }
+        .once()
+        .unwrap()
+    };
+    assert!(of("/app/x").starts_with("o p\n"));
+    assert!(of("/kept/x").starts_with("o o\n"));
+    assert!(of("/").starts_with("o  \n"));
+}
+
+#[test]
+fn an_unsafe_request_with_a_cookie_must_come_from_here() {
+    let (good, _) = token(|_| {});
+    let post = |site, cookie, authorization| {
+        Case {
+            method: "POST",
+            site,
+            cookie,
+            authorization,
+            ..Case::default()
+        }
+        .once()
+    };
+    assert!(post(Some("same-origin"), access(&good), None).is_ok());
+    assert_eq!(
+        post(Some("cross-site"), access(&good), None),
+        Err(Refusal::Csrf.into())
+    );
+    assert_eq!(post(None, access(&good), None), Err(Refusal::Csrf.into()));
+    assert_eq!(
+        post(None, Some("__Host-Http-refresh=r".into()), None),
+        Err(Refusal::Csrf.into())
+    );
+    assert!(post(Some("cross-site"), None, Some(format!("Bearer {good}"))).is_ok());
+    let shake = Case {
+        names: "upgrade",
+        site: Some("cross-site"),
+        cookie: access(&good),
+        ..Case::default()
+    };
+    assert_eq!(shake.once(), Err(Refusal::Csrf.into()));
+}

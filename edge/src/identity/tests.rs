@@ -1,0 +1,139 @@
+use shared::assertion::AssertionKey;
+use shared::secret::RootSecret;
+
+use super::*;
+use crate::fixtures::{self, NOW};
+
+fn lines(names: &str, cookie: Option<&str>, own_authorization: bool) -> Vec<String> {
+    let (_, verified) =
+        fixtures::token(|claims| claims.roles = vec!["admin".into(), "user".into()]);
+    let target = Target::parse("https://site.test/app/x?y=1").unwrap();
+    let inbound = Inbound {
+        names,
+        cookie,
+        own_authorization,
+    };
+    let onward = Onward::to_origin(
+        &fixtures::config(),
+        "GET",
+        &target,
+        inbound,
+        Some(verified.claims()),
+        NOW,
+    );
+    onward.encode().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_origin_learns_who_it_is_and_can_check_it() {
+    let lines = lines("accept\nhost", Some("a=1"), false);
+    let [head, url, dropped, user, session, roles, assertion] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(
+        (head.as_str(), url.as_str(), dropped.as_str()),
+        ("o  ", "http://origin.internal:3000/app/x?y=1", "")
+    );
+    assert_eq!(user, "portcullis-user:AQEBAQEBAQEBAQEBAQEBAQ");
+    assert_eq!(session, "portcullis-session:AgICAgICAgICAgICAgICAg");
+    assert_eq!(roles, "portcullis-roles:admin,user");
+    let token = assertion.strip_prefix("portcullis-assertion:").unwrap();
+    let secret = RootSecret::parse(&fixtures::setting("ORIGIN_SECRET").unwrap()).unwrap();
+    let request = Request {
+        method: "GET",
+        authority: "site.test",
+        path_and_query: "/app/x?y=1",
+    };
+    let identity = assertion::verify(token, &[AssertionKey::from(&secret)], request, NOW).unwrap();
+    assert_eq!(identity.roles(), ["admin", "user"]);
+}
+
+#[test]
+fn whatever_could_pass_for_ours_is_taken_off() {
+    let ours = [
+        "portcullis-user",
+        "Portcullis-User",
+        "PORTCULLIS-ROLES",
+        "portcullis_user",
+        "portcullis.user",
+        "portcullis",
+        "portcullisuser",
+        "portcullis-edge-token",
+        "portcullis--user",
+        "Portcullis_Assertion",
+        "portcullis-client-ip",
+        "portcullis!",
+        "portcullis-x-anything",
+        "connection",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "X-Original-URL",
+        "x-rewrite-url",
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    let others = [
+        "accept",
+        "x-portcullis-user",
+        "port",
+        "portculli",
+        "cookie",
+        "authorization",
+        "upgrade",
+        "x-forwarded-for",
+    ];
+    let names = [&ours[..], &others[..]].concat().join("\n");
+    assert_eq!(lines(&names, None, false)[2], ours.join(","));
+    assert_eq!(lines("accept", None, true)[2], "authorization");
+}
+
+#[test]
+fn only_the_session_cookies_are_cut() {
+    let cookie = |header: &str| {
+        let lines = lines("", Some(header), false);
+        let set = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("cookie:"))
+            .map(str::to_owned);
+        set.or_else(|| (lines[2] != "cookie").then(|| header.to_owned()))
+    };
+    let kept =
+        |header: &str, kept: Option<&str>| assert_eq!(cookie(header).as_deref(), kept, "{header}");
+    kept("a=1;  b=\"2\"", Some("a=1;  b=\"2\""));
+    kept(
+        "a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r; c",
+        Some("a=1; b==2; c"),
+    );
+    kept("__Host-Http-access=t", None);
+    kept(
+        "__Host-Http-access=t; __Host-Http-access=u; __host-http-REFRESH=r",
+        None,
+    );
+    kept("a=1, __Host-Http-access=t", Some("a=1"));
+    kept("a=1, __Host-Http-access=t; b=2", Some("a=1; b=2"));
+    kept("__Host-Http-access", None);
+    kept(
+        "__Host-other=1; _=2; __=3",
+        Some("__Host-other=1; _=2; __=3"),
+    );
+}
+
+#[test]
+fn the_issuer_gets_the_cookies_and_the_edges_token() {
+    let target = Target::parse("https://site.test/auth/login?x").unwrap();
+    let inbound = Inbound {
+        names: "portcullis-edge-token\ncookie",
+        cookie: Some("__Host-Http-access=t"),
+        own_authorization: false,
+    };
+    let config = fixtures::config();
+    let text = Onward::to_issuer(&config, &target, inbound, Some("192.0.2.7")).encode();
+    let token = &config.edge_token;
+    assert_eq!(
+        text,
+        format!(
+            "i  \nhttp://issuer.internal:8081/auth/login?x\nportcullis-edge-token\nportcullis-edge-token:{token}\nportcullis-client-ip:192.0.2.7"
+        )
+    );
+}

@@ -1,0 +1,177 @@
+//! Every request that could not pass at once: cold starts, the issuer's routes, refusals, renewals.
+//!
+//! The story of [`crate::gate`] is told again; each time it stops for lack of something, that is fetched, once.
+
+use wasm_bindgen::JsValue;
+use web_sys::{Headers, Request, Response, ResponseInit};
+use worker::Env;
+
+use shared::rejection::Rejection;
+use shared::time::UnixMillis;
+
+use super::errands::{Ended, Errands};
+use super::{isolate, log, settings, upstream};
+use crate::config::Config;
+use crate::gate::{Asked, Pass};
+use crate::refusal::Refusal;
+use crate::reply::{Asker, Reply};
+use crate::target::Target;
+
+/// How the request goes on, as a text, or the answer to it.
+pub(crate) async fn answer(request: &Request, names: &str, env: &Env) -> Result<JsValue, JsValue> {
+    #[cfg(feature = "panic-on-demand")]
+    panic_if_asked(&request.url(), "/panic-on-demand/later");
+    let settings = settings::held_or_read(env);
+    let config = match settings.as_ref() {
+        Ok(config) => config,
+        Err(reason) => {
+            return Ok(refuse(request, &Refusal::Misconfigured(reason.clone()))?.into());
+        }
+    };
+    let head = Head::of(request, Some(config))?;
+    let mut errands = Errands::new(config, request, env, head.cookie.as_deref());
+    loop {
+        let asked = head.asked(names, errands.renewed(), upstream::now());
+        let stop = match isolate::pass(config, asked, errands.patience()) {
+            Ok(pass) => return Ok(go_on(pass, &errands, &head.url).into()),
+            Err(stop) => stop,
+        };
+        if let Err(ended) = errands.run(stop.reason).await {
+            return Ok(respond(refused(
+                &ended,
+                &errands,
+                head.asker(config.public.as_str(), stop.api),
+            ))?
+            .into());
+        }
+    }
+}
+
+/// The answer to a request that is refused outside the story.
+pub(crate) fn refuse(request: &Request, refusal: &Refusal) -> Result<Response, JsValue> {
+    let head = Head::of(request, None)?;
+    respond(Reply::refuse(refusal, head.asker("", false)))
+}
+
+/// The headers that matter.
+struct Head {
+    method: String,
+    url: String,
+    cookie: Option<String>,
+    authorization: Option<String>,
+    fetch_site: Option<String>,
+    fetch_mode: Option<String>,
+    origin: Option<String>,
+    accept: Option<String>,
+    referer: Option<String>,
+    client_ip: Option<String>,
+}
+
+impl Head {
+    fn of(request: &Request, config: Option<&Config>) -> Result<Self, JsValue> {
+        let headers = request.headers();
+        Ok(Self {
+            method: request.method(),
+            url: request.url(),
+            cookie: headers.get("cookie")?,
+            authorization: headers.get("authorization")?,
+            fetch_site: headers.get("sec-fetch-site")?,
+            fetch_mode: headers.get("sec-fetch-mode")?,
+            origin: headers.get("origin")?,
+            accept: headers.get("accept")?,
+            referer: headers.get("referer")?,
+            client_ip: config.and_then(|config| upstream::client_ip(request, config)),
+        })
+    }
+
+    fn asked<'a>(&'a self, names: &'a str, renewed: Option<&'a str>, now: UnixMillis) -> Asked<'a> {
+        Asked {
+            method: &self.method,
+            url: &self.url,
+            names,
+            cookie: self.cookie.as_deref(),
+            authorization: self.authorization.as_deref(),
+            fetch_site: self.fetch_site.as_deref(),
+            origin: self.origin.as_deref(),
+            client_ip: self.client_ip.as_deref(),
+            renewed,
+            now,
+        }
+    }
+
+    fn asker<'a>(&'a self, site: &'a str, api: bool) -> Asker<'a> {
+        Asker {
+            fetch_mode: self.fetch_mode.as_deref(),
+            accept: self.accept.as_deref(),
+            referer: self.referer.as_deref(),
+            site,
+            api: api || self.method == "OPTIONS",
+            url: &self.url,
+        }
+    }
+}
+
+fn go_on(pass: Pass<'_>, errands: &Errands<'_>, url: &str) -> String {
+    if pass.stale {
+        log::warn(
+            "served on old knowledge of revocations, as the rule says",
+            &[("path", &path(url))],
+        );
+    }
+    let mut onward = pass.onward;
+    onward.cookies = errands.cookies().to_vec();
+    onward.encode()
+}
+
+fn refused(ended: &Ended, errands: &Errands<'_>, asker: Asker<'_>) -> Reply {
+    let everyday = matches!(
+        ended.refusal,
+        Refusal::Anonymous | Refusal::Token(Rejection::Expired)
+    );
+    if !everyday {
+        log::info(
+            "refused",
+            &[
+                ("reason", &ended.refusal.to_string()),
+                ("path", &path(asker.url)),
+            ],
+        );
+    }
+    let mut reply = Reply::refuse(&ended.refusal, asker);
+    if ended.clear_cookies {
+        reply = reply.clear_cookies();
+    }
+    // A renewal used up the refresh token: the browser must get its successor, however the request ends.
+    reply.headers.extend(
+        errands
+            .cookies()
+            .iter()
+            .map(|cookie| ("Set-Cookie", cookie.clone())),
+    );
+    reply
+}
+
+fn path(url: &str) -> String {
+    Target::parse(url).map_or_else(|bad| bad.to_string(), |target| target.path().to_owned())
+}
+
+fn respond(reply: Reply) -> Result<Response, JsValue> {
+    let headers = Headers::new()?;
+    for (name, value) in &reply.headers {
+        headers.append(name, value)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(reply.status);
+    init.set_headers_headers(&headers);
+    let body = (!reply.body.is_empty()).then_some(reply.body.as_str());
+    Response::new_with_opt_str_and_init(body, &init)
+}
+
+/// The fault that a test build can be asked for.
+#[cfg(feature = "panic-on-demand")]
+#[expect(clippy::panic, reason = "what the feature is for")]
+pub(crate) fn panic_if_asked(url: &str, path: &str) {
+    if Target::parse(url).is_ok_and(|target| target.path() == path) {
+        panic!("asked to panic at {path}");
+    }
+}

@@ -1,0 +1,155 @@
+//! What a stopped request may fetch before its story is told again, each at most once.
+
+use futures_util::future::join;
+use shared::rejection::Rejection;
+use web_sys::Request;
+use worker::Env;
+
+use super::renewal::{self, NotRenewed};
+use super::{keys, log, revocations};
+use crate::config::Config;
+use crate::credential::{self, Credential};
+use crate::gate::Reason;
+use crate::refusal::Refusal;
+use crate::verdict::Patience;
+
+/// One request's errands.
+pub(crate) struct Errands<'a> {
+    config: &'a Config,
+    request: &'a Request,
+    env: &'a Env,
+    cookie: Option<&'a str>,
+    keys_loaded: bool,
+    newer_keys_sought: bool,
+    kv_asked: bool,
+    patience: Patience,
+    renewed: Option<String>,
+    cookies: Vec<String>,
+}
+
+/// The end of a request that no errand could help.
+pub(crate) struct Ended {
+    /// Why.
+    pub(crate) refusal: Refusal,
+    /// Whether the browser's cookies serve no more.
+    pub(crate) clear_cookies: bool,
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            clear_cookies: false,
+        }
+    }
+}
+
+impl<'a> Errands<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        request: &'a Request,
+        env: &'a Env,
+        cookie: Option<&'a str>,
+    ) -> Self {
+        Self {
+            config,
+            request,
+            env,
+            cookie,
+            keys_loaded: false,
+            newer_keys_sought: false,
+            kv_asked: false,
+            patience: Patience::CanAsk,
+            renewed: None,
+            cookies: Vec::new(),
+        }
+    }
+
+    /// Whether newer revocations can still be asked for.
+    pub(crate) const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// The access token that the issuer gave meanwhile.
+    pub(crate) fn renewed(&self) -> Option<&str> {
+        self.renewed.as_deref()
+    }
+
+    /// The `Set-Cookie` values that go with it.
+    pub(crate) fn cookies(&self) -> &[String] {
+        &self.cookies
+    }
+
+    /// Fetches what the request lacks. `Ok`: tell the story again.
+    pub(crate) async fn run(&mut self, reason: Reason) -> Result<(), Ended> {
+        match reason {
+            Reason::Refused(refusal) => Err(refusal.into()),
+            Reason::LacksKeys => self.load_keys().await,
+            Reason::LacksNewerKeys => self.seek_newer_keys().await,
+            Reason::LacksRevocations => {
+                self.load_revocations().await;
+                Ok(())
+            }
+            Reason::LacksRenewal(refusal) => self.renew(refusal).await,
+        }
+    }
+
+    /// A cold start: keys and revocations at once.
+    async fn load_keys(&mut self) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.keys_loaded, true) {
+            return Err(Refusal::IssuerUnreachable.into());
+        }
+        self.kv_asked = true;
+        let loading = keys::load(self.env, self.config);
+        let (loaded, _) = join(loading, revocations::load_from_kv(self.env, self.config)).await;
+        Ok(loaded?)
+    }
+
+    async fn seek_newer_keys(&mut self) -> Result<(), Ended> {
+        let sought = std::mem::replace(&mut self.newer_keys_sought, true);
+        if !sought && keys::look_again(self.env, self.config).await {
+            return Ok(());
+        }
+        Err(Refusal::Token(Rejection::UnknownKey).into())
+    }
+
+    /// KV, and if that does not help the issuer, and if that does not help either what is there must do.
+    async fn load_revocations(&mut self) {
+        if !std::mem::replace(&mut self.kv_asked, true)
+            && revocations::load_from_kv(self.env, self.config).await
+        {
+            return;
+        }
+        revocations::load_from_issuer(self.config).await;
+        self.patience = Patience::MustDecide;
+    }
+
+    async fn renew(&mut self, refusal: Refusal) -> Result<(), Ended> {
+        let Ok(Credential::Cookies {
+            refresh: Some(refresh),
+            ..
+        }) = credential::take(self.cookie, None)
+        else {
+            return Err(refusal.into());
+        };
+        match renewal::renew(self.config, self.request, refresh).await {
+            Ok(renewed) => {
+                self.renewed = Some(renewed.access);
+                self.cookies = renewed.cookies;
+                Ok(())
+            }
+            Err(NotRenewed::Ended(refusal)) => Err(Ended {
+                refusal,
+                clear_cookies: true,
+            }),
+            Err(NotRenewed::Refused) => Err(refusal.into()),
+            Err(NotRenewed::Unknown(unreachable)) => {
+                log::warn(
+                    "a session could not be renewed",
+                    &[("reason", &unreachable.to_string())],
+                );
+                Err(unreachable.into())
+            }
+        }
+    }
+}

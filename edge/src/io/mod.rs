@@ -1,0 +1,94 @@
+//! What only a worker can do: the calls of `entry.js`, and behind them everything that waits or is held.
+
+pub(crate) mod answer;
+pub(crate) mod errands;
+pub(crate) mod isolate;
+pub(crate) mod keys;
+pub(crate) mod log;
+pub(crate) mod renewal;
+pub(crate) mod revocations;
+pub(crate) mod settings;
+pub(crate) mod upstream;
+
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::{Request, Response};
+use worker::Env;
+
+use shared::time::UnixMillis;
+
+use crate::caching;
+use crate::gate::Asked;
+use crate::refusal::Refusal;
+
+/// The hot path: one synchronous call per request. How the request goes on (see `Onward::encode`), if what this isolate
+/// holds is enough to say so; nothing otherwise. Never waits, never logs.
+#[wasm_bindgen]
+#[allow(
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    reason = "wasm-bindgen hands optional texts over as owned"
+)]
+pub fn guard(
+    method: &str,
+    url: &str,
+    names: &str,
+    cookie: Option<String>,
+    authorization: Option<String>,
+    fetch_site: Option<String>,
+    origin: Option<String>,
+    now: f64,
+) -> Option<String> {
+    #[cfg(feature = "panic-on-demand")]
+    answer::panic_if_asked(url, "/panic-on-demand/now");
+    isolate::pass_at_once(Asked {
+        method,
+        url,
+        names,
+        cookie: cookie.as_deref(),
+        authorization: authorization.as_deref(),
+        fetch_site: fetch_site.as_deref(),
+        origin: origin.as_deref(),
+        client_ip: None,
+        renewed: None,
+        now: UnixMillis::from_millis(now as i64),
+    })
+}
+
+/// Everything else: how the request goes on, as a text, or the answer, as a `Response`.
+#[wasm_bindgen]
+pub async fn answer(request: Request, names: String, env: Env) -> Result<JsValue, JsValue> {
+    answer::answer(&request, &names, &env).await
+}
+
+/// Renews in the background what the isolate knows; from the issuer rather than from KV if `from_issuer`.
+#[wasm_bindgen]
+pub async fn renew_knowledge(env: Env, from_issuer: bool) {
+    revocations::renew_in_background(&env, from_issuer).await;
+}
+
+/// What `Cache-Control` of a guarded route's answer must say instead; nothing: it may stay as it is. See
+/// [`crate::caching`].
+#[wasm_bindgen]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "wasm-bindgen hands optional texts over as owned"
+)]
+pub fn cache_control(said: Option<String>, targeted: bool, origin_decides: bool) -> Option<String> {
+    caching::cache_control(said.as_deref(), targeted, origin_decides)
+}
+
+/// The answer where the origin (or the issuer, if `is_issuer`) did not answer.
+#[wasm_bindgen]
+pub fn unreachable(
+    request: &Request,
+    is_issuer: bool,
+    timed_out: bool,
+) -> Result<Response, JsValue> {
+    let refusal = match (is_issuer, timed_out) {
+        (true, true) => Refusal::IssuerTimeout,
+        (true, false) => Refusal::IssuerUnreachable,
+        (false, _) => Refusal::OriginUnreachable,
+    };
+    answer::refuse(request, &refusal)
+}

@@ -1,0 +1,260 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::credential::BadCredential;
+use crate::target::BadTarget;
+
+const BROWSER: Asker<'_> = Asker {
+    fetch_mode: Some("navigate"),
+    accept: None,
+    referer: None,
+    site: "https://site.test",
+    api: false,
+    url: "https://site.test/app/x?a=1&b=/é\"",
+};
+const PROGRAM: Asker<'_> = Asker {
+    fetch_mode: None,
+    accept: Some("*/*"),
+    ..BROWSER
+};
+
+fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    reply
+        .headers
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+fn every() -> Vec<(Refusal, u16, &'static str)> {
+    vec![
+        (
+            Refusal::Target(BadTarget::DotSegment),
+            400,
+            "invalid_request",
+        ),
+        (
+            Refusal::Credential(BadCredential::Both),
+            400,
+            "invalid_request",
+        ),
+        (Refusal::Method, 501, "invalid_request"),
+        (Refusal::CookiesBlocked, 401, "unauthenticated"),
+        (Refusal::ClocksDiffer, 401, "token_expired"),
+        (Refusal::Hidden, 404, "not_found"),
+        (Refusal::Respelled, 404, "not_found"),
+        (Refusal::Anonymous, 401, "unauthenticated"),
+        (Refusal::Token(Rejection::Expired), 401, "token_expired"),
+        (
+            Refusal::Token(Rejection::BadSignature),
+            401,
+            "token_invalid",
+        ),
+        (Refusal::SessionEnded, 401, "session_ended"),
+        (Refusal::RefreshReused, 401, "refresh_reused"),
+        (Refusal::ClaimsStale, 401, "claims_stale"),
+        (
+            Refusal::SignInTooOld(Duration::from_secs(300)),
+            401,
+            "unauthenticated",
+        ),
+        (Refusal::Role("admin".into()), 403, "forbidden"),
+        (Refusal::Csrf, 403, "csrf"),
+        (Refusal::RevocationsStale, 503, "revocations_stale"),
+        (Refusal::IssuerUnreachable, 502, "issuer_unreachable"),
+        (Refusal::IssuerTimeout, 504, "issuer_unreachable"),
+        (Refusal::OriginUnreachable, 502, "internal"),
+        (Refusal::Misconfigured("<b>".into()), 500, "internal"),
+    ]
+}
+
+#[test]
+fn a_program_gets_a_problem() {
+    for (refusal, status, code) in every() {
+        for asker in [
+            PROGRAM,
+            Asker {
+                api: true,
+                ..BROWSER
+            },
+        ] {
+            let reply = Reply::refuse(&refusal, asker);
+            assert_eq!(reply.status, status, "{refusal:?}");
+            assert!(
+                reply.body.contains(&format!(r#""code":"{code}""#)),
+                "{}",
+                reply.body
+            );
+            assert_eq!(
+                header(&reply, "Content-Type"),
+                Some("application/problem+json")
+            );
+            assert_eq!(header(&reply, "Cache-Control"), Some("no-store"));
+            assert_eq!(
+                header(&reply, "WWW-Authenticate").is_some(),
+                status == 401 || matches!(refusal, Refusal::Role(_) | Refusal::Credential(_))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_browser_gets_the_sign_in_page_or_a_page() {
+    for (refusal, status, code) in every() {
+        let reply = Reply::refuse(&refusal, BROWSER);
+        assert_eq!(header(&reply, "Cache-Control"), Some("no-store"));
+        if status == 401 && refusal != Refusal::ClocksDiffer {
+            assert_eq!(reply.status, 303);
+            let mut expected =
+                "/auth/login?return_to=/app/x%3Fa%3D1%26b%3D/%25C3%25A9%2522".to_owned();
+            if matches!(refusal, Refusal::SignInTooOld(_)) {
+                expected.push_str("&prompt=login");
+            }
+            assert_eq!(header(&reply, "Location"), Some(expected.as_str()));
+        } else {
+            assert_eq!(reply.status, status);
+            assert!(
+                reply.body.contains(code) && !reply.body.contains("<b>"),
+                "{}",
+                reply.body
+            );
+            assert_eq!(header(&reply, "Location"), None);
+        }
+    }
+    let early = Reply::refuse(&Refusal::Token(Rejection::NotYetValid), BROWSER);
+    assert!(early.status == 401 && early.body.contains("clocks"));
+}
+
+fn from(referer: &str, refusal: &Refusal) -> Reply {
+    let asker = Asker {
+        referer: Some(referer),
+        ..BROWSER
+    };
+    Reply::refuse(refusal, asker)
+}
+
+#[test]
+fn nobody_is_sent_to_the_sign_in_page_from_there() {
+    for page in ["", "?return_to=/app/", "/google?x"] {
+        let page = format!("https://site.test/auth/login{page}");
+        let reply = from(&page, &Refusal::Anonymous);
+        assert_eq!(reply.status, 401);
+        assert!(
+            reply.body.contains("blocks cookies")
+                && reply.body.contains("/auth/login?return_to=/app/x")
+        );
+        let reply = from(&page, &Refusal::SignInTooOld(Duration::from_secs(5)));
+        assert!(
+            reply.status == 401 && reply.body.contains("clock"),
+            "{reply:?}"
+        );
+        assert_eq!(from(&page, &Refusal::SessionEnded).status, 401);
+        let program = Asker {
+            referer: Some(&page),
+            ..PROGRAM
+        };
+        assert!(
+            Reply::refuse(&Refusal::Anonymous, program)
+                .body
+                .contains("no credential")
+        );
+    }
+    for elsewhere in [
+        "",
+        "https://site.test/",
+        "https://site.test/auth/logins",
+        "https://site.test/auth/account",
+        "https://site.test/app?x=/auth/login",
+        "https://other.test/auth/login",
+        "https://site.test.other.test/auth/login",
+        "/auth/login",
+    ] {
+        assert_eq!(
+            from(elsewhere, &Refusal::Anonymous).status,
+            303,
+            "{elsewhere}"
+        );
+    }
+}
+
+#[test]
+fn challenges_are_those_of_the_rfcs() {
+    let of = |refusal: Refusal| {
+        header(&Reply::refuse(&refusal, PROGRAM), "WWW-Authenticate")
+            .map(str::to_owned)
+            .unwrap()
+    };
+    assert_eq!(of(Refusal::Anonymous), r#"Bearer realm="portcullis""#);
+    assert_eq!(
+        of(Refusal::Token(Rejection::Expired)),
+        r#"Bearer realm="portcullis", error="invalid_token", error_description="the token has expired""#
+    );
+    assert!(
+        of(Refusal::SignInTooOld(Duration::from_secs(300)))
+            .contains(r#"error="insufficient_user_authentication", max_age="300""#)
+    );
+    assert!(of(Refusal::Role("admin".into())).contains(r#"error="insufficient_scope""#));
+}
+
+#[test]
+fn a_navigation_is_what_the_browser_calls_one() {
+    let navigation = |fetch_mode, accept| {
+        is_navigation(Asker {
+            fetch_mode,
+            accept,
+            ..BROWSER
+        })
+    };
+    assert!(navigation(Some("navigate"), None));
+    assert!(!navigation(Some("cors"), Some("text/html")));
+    assert!(!navigation(Some("websocket"), None));
+    assert!(!navigation(None, None));
+    for html in [
+        "text/html",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "application/json;q=0.5, text/html; q=0.9",
+        "TEXT/HTML;level=1",
+    ] {
+        assert!(navigation(None, Some(html)), "{html}");
+    }
+    for other in [
+        "*/*",
+        "application/json",
+        "application/json, text/html",
+        "text/html;q=0.5, application/json;q=0.9",
+        "text/html;q=0",
+        "text/html;q=2",
+        "",
+        "text/htmlx",
+    ] {
+        assert!(!navigation(None, Some(other)), "{other}");
+    }
+}
+
+#[test]
+fn both_cookies_are_cleared_together() {
+    let reply = Reply::refuse(&Refusal::SessionEnded, PROGRAM).clear_cookies();
+    assert_eq!(
+        reply
+            .headers
+            .iter()
+            .filter(|(name, value)| *name == "Set-Cookie" && value.contains("Max-Age=0"))
+            .count(),
+        2
+    );
+}
+
+proptest! {
+    #[test]
+    fn nothing_breaks_out_of_a_page_or_a_location(text in "[ -~\u{e9}<>\"'&\\n\\r]{0,40}") {
+        let html = page(Code::Internal, 500, &text, &text);
+        prop_assert_eq!(html.matches('<').count(), page(Code::Internal, 500, "", "").matches('<').count());
+        let url = format!("https://site.test/app?{text}");
+        let reply = Reply::refuse(&Refusal::Anonymous, Asker { url: &url, ..BROWSER });
+        let location = header(&reply, "Location").unwrap();
+        prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'));
+        prop_assert_eq!(location.matches(['?', '&', '#']).count(), 1);
+    }
+}

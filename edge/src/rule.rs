@@ -1,0 +1,294 @@
+//! One rule of `[[vars.ROUTES]]`, as it is written and as it is checked.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared::claims::is_role;
+
+/// How old knowledge of revocations may be where a rule does not say.
+pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(60);
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Anybody; no credential is looked at.
+    Public,
+    /// A signed-in user.
+    User,
+}
+
+/// What happens past the freshness bound when the issuer cannot be asked either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenStale {
+    /// The request passes on the old knowledge, and the log says so.
+    Serve,
+    /// 503.
+    #[default]
+    Refuse,
+}
+
+/// Who may keep the answers of a guarded route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cache {
+    /// The user's own browser, whatever the origin says.
+    #[default]
+    Private,
+    /// Shared caches too, where the origin says so itself.
+    Origin,
+}
+
+/// The paths that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// This path only.
+    Exact(String),
+    /// `/app/*`: holds `/app`, for `/app` and everything below it.
+    Below(String),
+}
+
+/// A rule, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it holds.
+    pub pattern: Pattern,
+    /// For which methods; `None`: all.
+    pub methods: Option<Vec<String>>,
+    /// Who may pass.
+    pub access: Access,
+    /// Any one of these roles is needed, if there are any.
+    pub roles: Vec<String>,
+    /// How long ago the user may have signed in.
+    pub max_auth_age: Option<Duration>,
+    /// Programs call it: refusals are never redirects or pages.
+    pub api: bool,
+    /// How old knowledge of revocations may be.
+    pub freshness: Duration,
+    /// What to do past that.
+    pub when_stale: WhenStale,
+    /// A CORS preflight reaches the origin, without an identity.
+    pub cors: bool,
+    /// Who may keep its answers.
+    pub cache: Cache,
+}
+
+/// What is wrong with a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRule {
+    /// The path is none that a request could have.
+    #[error(
+        "path must begin with `/`, be free of escapes, dot segments and `//`, and have `*` only as a last segment"
+    )]
+    Path,
+    /// The paths that never reach the origin.
+    #[error("the path belongs to Portcullis itself")]
+    OwnPath,
+    /// An empty list, or not in capitals.
+    #[error("methods must be a list of names in capitals")]
+    Methods,
+    /// An empty list, or not a role.
+    #[error("roles must be a list of role names (a-z 0-9 _ - . :)")]
+    Roles,
+    /// Something that a public route cannot keep.
+    #[error("{0} means nothing on a public route")]
+    OnPublic(&'static str),
+    /// Rules are found by method, and a preflight's is OPTIONS.
+    #[error("cors needs OPTIONS among the methods")]
+    CorsWithoutOptions,
+    /// Not a duration above zero.
+    #[error("{0} must be a duration above zero, like `30s`, `15m`, `12h`, `7d`")]
+    Duration(&'static str),
+}
+
+/// A rule as it stands in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRule {
+    /// For messages, too.
+    pub path: String,
+    methods: Option<Vec<String>>,
+    access: Access,
+    roles: Option<Vec<String>>,
+    max_auth_age: Option<String>,
+    #[serde(default)]
+    api: bool,
+    freshness: Option<String>,
+    when_stale: Option<WhenStale>,
+    cors: Option<bool>,
+    cache: Option<Cache>,
+}
+
+impl RawRule {
+    /// Checks the rule by itself.
+    ///
+    /// # Errors
+    /// [`BadRule`] with the first thing that is wrong.
+    pub fn check(self) -> Result<Rule, BadRule> {
+        if self.access == Access::Public {
+            self.refuse_on_public()?;
+        }
+        let cors = self.cors.unwrap_or_default();
+        let methods = self.methods.map(methods).transpose()?;
+        let has_options = |names: &Vec<String>| names.iter().any(|name| name == "OPTIONS");
+        if cors && !methods.as_ref().is_none_or(has_options) {
+            return Err(BadRule::CorsWithoutOptions);
+        }
+        Ok(Rule {
+            pattern: Pattern::parse(&self.path)?,
+            methods,
+            access: self.access,
+            roles: self.roles.map_or(Ok(Vec::new()), roles)?,
+            max_auth_age: duration("max_auth_age", self.max_auth_age.as_deref())?,
+            api: self.api,
+            freshness: duration("freshness", self.freshness.as_deref())?
+                .unwrap_or(DEFAULT_FRESHNESS),
+            when_stale: self.when_stale.unwrap_or_default(),
+            cors,
+            cache: self.cache.unwrap_or_default(),
+        })
+    }
+
+    fn refuse_on_public(&self) -> Result<(), BadRule> {
+        let given = [
+            ("roles", self.roles.is_some()),
+            ("max_auth_age", self.max_auth_age.is_some()),
+            ("freshness", self.freshness.is_some()),
+            ("when_stale", self.when_stale.is_some()),
+            ("cors", self.cors.is_some()),
+            ("cache", self.cache.is_some()),
+        ];
+        given
+            .iter()
+            .find(|(_, given)| *given)
+            .map_or(Ok(()), |(name, _)| Err(BadRule::OnPublic(name)))
+    }
+}
+
+impl Rule {
+    /// What holds where no rule does: a signed-in user.
+    pub const fn fallback() -> Self {
+        Self {
+            pattern: Pattern::Below(String::new()),
+            methods: None,
+            access: Access::User,
+            roles: Vec::new(),
+            max_auth_age: None,
+            api: false,
+            freshness: DEFAULT_FRESHNESS,
+            when_stale: WhenStale::Refuse,
+            cors: false,
+            cache: Cache::Private,
+        }
+    }
+
+    /// Whether the rule speaks of `method`. Who may GET may HEAD (RFC 9110 §9.3.2).
+    pub fn names_method(&self, method: &str) -> bool {
+        let Some(methods) = &self.methods else {
+            return true;
+        };
+        methods
+            .iter()
+            .any(|named| named == method || (named == "GET" && method == "HEAD"))
+    }
+}
+
+impl Pattern {
+    fn parse(path: &str) -> Result<Self, BadRule> {
+        let (literal, below) = match path.strip_suffix("/*") {
+            Some(literal) => (literal, true),
+            None => (path, false),
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,=:@/".contains(&byte);
+        let rooted = literal.starts_with('/') || (below && literal.is_empty());
+        let odd_segment = |segment: &str| segment == "." || segment == "..";
+        if !rooted
+            || !literal.bytes().all(plain)
+            || literal.contains("//")
+            || (below && literal.ends_with('/'))
+            || literal.split('/').any(odd_segment)
+        {
+            return Err(BadRule::Path);
+        }
+        let pattern = if below {
+            Self::Below(literal.to_owned())
+        } else {
+            Self::Exact(literal.to_owned())
+        };
+        Ok(pattern)
+    }
+
+    /// Whether `path` is one of the pattern's.
+    pub fn holds(&self, path: &str) -> bool {
+        self.holds_by(path, |a, b| a == b)
+    }
+
+    /// Whether `path` would be one of the pattern's for an origin that takes capitals and small letters for the same.
+    pub fn holds_in_any_case(&self, path: &str) -> bool {
+        self.holds_by(path, |a, b| a.eq_ignore_ascii_case(b))
+    }
+
+    fn holds_by(&self, path: &str, equal: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+        let path = path.as_bytes();
+        match self {
+            Self::Exact(literal) => equal(path, literal.as_bytes()),
+            Self::Below(literal) => {
+                path.split_at_checked(literal.len())
+                    .is_some_and(|(start, rest)| {
+                        equal(start, literal.as_bytes()) && matches!(rest, [] | [b'/', ..])
+                    })
+            }
+        }
+    }
+
+    /// The path without its `/*`.
+    pub fn literal(&self) -> &str {
+        match self {
+            Self::Exact(literal) | Self::Below(literal) => literal,
+        }
+    }
+}
+
+fn methods(names: Vec<String>) -> Result<Vec<String>, BadRule> {
+    let good = |name: &String| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    };
+    if names.is_empty() || !names.iter().all(good) {
+        return Err(BadRule::Methods);
+    }
+    Ok(names)
+}
+
+fn roles(names: Vec<String>) -> Result<Vec<String>, BadRule> {
+    if names.is_empty() || !names.iter().all(|name| is_role(name)) {
+        return Err(BadRule::Roles);
+    }
+    Ok(names)
+}
+
+fn duration(name: &'static str, text: Option<&str>) -> Result<Option<Duration>, BadRule> {
+    text.map(|text| parse_duration(text).ok_or(BadRule::Duration(name)))
+        .transpose()
+}
+
+/// `30s`, `15m`, `12h`, `7d`; nothing below a second.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (digits, seconds_each) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
+        .iter()
+        .find_map(|(unit, seconds)| text.strip_suffix(unit).map(|digits| (digits, *seconds)))?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = digits.parse::<u64>().ok()?.checked_mul(seconds_each)?;
+    // A bound of centuries is a slip of the pen, and would overflow a clock somewhere.
+    (1..=315_360_000)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

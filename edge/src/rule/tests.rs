@@ -1,0 +1,153 @@
+use super::*;
+
+fn check(json: &str) -> Result<Rule, BadRule> {
+    serde_json::from_str::<RawRule>(json).unwrap().check()
+}
+
+#[test]
+fn a_rule_says_all_it_can() {
+    let rule = check(
+        r#"{"path":"/admin/*","methods":["GET","POST"],"access":"user","roles":["admin"],"max_auth_age":"15m",
+            "api":true,"freshness":"2s","when_stale":"serve","cache":"origin"}"#,
+    )
+    .unwrap();
+    assert_eq!(rule.pattern, Pattern::Below("/admin".into()));
+    assert_eq!(rule.max_auth_age, Some(Duration::from_secs(900)));
+    assert_eq!(
+        (rule.freshness, rule.when_stale),
+        (Duration::from_secs(2), WhenStale::Serve)
+    );
+    assert_eq!((rule.cors, rule.cache), (false, Cache::Origin));
+    assert!(rule.names_method("HEAD") && !rule.names_method("PUT"));
+}
+
+#[test]
+fn what_is_left_out_is_strict() {
+    let rule = check(r#"{"path":"/x","access":"user"}"#).unwrap();
+    assert_eq!(
+        Rule {
+            pattern: Pattern::Below(String::new()),
+            ..rule
+        },
+        Rule::fallback()
+    );
+}
+
+#[test]
+fn unknown_words_do_not_parse() {
+    for json in [
+        r#"{"path":"/x","access":"users"}"#,
+        r#"{"path":"/x"}"#,
+        r#"{"access":"user"}"#,
+        r#"{"path":"/x","access":"user","role":["a"]}"#,
+        r#"{"path":"/x","access":"user","when_stale":"pass"}"#,
+        r#"{"path":"/x","access":"user","freshness":30}"#,
+        r#"{"path":"/x","access":"user","access":"public"}"#,
+        r#"{"path":"/x","access":"user","api":"yes"}"#,
+        r#"{"path":"/x","access":"user","cors":"yes"}"#,
+        r#"{"path":"/x","access":"user","cors":["https://a.test"]}"#,
+        r#"{"path":"/x","access":"user","cache":"public"}"#,
+        r#"{"path":"/x","access":"user","cache":true}"#,
+    ] {
+        assert!(serde_json::from_str::<RawRule>(json).is_err(), "{json}");
+    }
+}
+
+#[test]
+fn bad_rules_have_a_reason() {
+    let of = |rest: &str| check(&format!(r#"{{"path":"/x",{rest}}}"#)).unwrap_err();
+    assert_eq!(
+        of(r#""access":"public","roles":["a"]"#),
+        BadRule::OnPublic("roles")
+    );
+    assert_eq!(
+        of(r#""access":"public","freshness":"2s""#),
+        BadRule::OnPublic("freshness")
+    );
+    assert_eq!(
+        of(r#""access":"public","max_auth_age":"2s""#),
+        BadRule::OnPublic("max_auth_age")
+    );
+    assert_eq!(
+        of(r#""access":"public","when_stale":"serve""#),
+        BadRule::OnPublic("when_stale")
+    );
+    for (given, name) in [
+        (r#""cors":true"#, "cors"),
+        (r#""cors":false"#, "cors"),
+        (r#""cache":"origin""#, "cache"),
+    ] {
+        assert_eq!(
+            of(&format!(r#""access":"public",{given}"#)),
+            BadRule::OnPublic(name)
+        );
+    }
+    assert_eq!(
+        of(r#""access":"user","cors":true,"methods":["GET","PUT"]"#),
+        BadRule::CorsWithoutOptions
+    );
+    assert_eq!(of(r#""access":"user","roles":[]"#), BadRule::Roles);
+    assert_eq!(of(r#""access":"user","roles":["a,b"]"#), BadRule::Roles);
+    assert_eq!(of(r#""access":"user","methods":[]"#), BadRule::Methods);
+    assert_eq!(of(r#""access":"user","methods":["get"]"#), BadRule::Methods);
+    for text in [
+        "",
+        "0s",
+        "30",
+        "s",
+        "-1s",
+        "+1s",
+        "1.5s",
+        "30 s",
+        "1w",
+        "500ms",
+        "99999999999999999999s",
+        "9999999d",
+    ] {
+        assert_eq!(
+            of(&format!(r#""access":"user","freshness":"{text}""#)),
+            BadRule::Duration("freshness"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn cors_goes_with_options() {
+    for methods in ["", r#","methods":["PUT","OPTIONS"]"#] {
+        assert!(
+            check(&format!(
+                r#"{{"path":"/x","access":"user","cors":true{methods}}}"#
+            ))
+            .unwrap()
+            .cors
+        );
+    }
+}
+
+#[test]
+fn paths_that_no_request_could_have_are_refused() {
+    for path in [
+        "", "x", "*", "/a*", "/*/b", "/a/*/b", "/a//b", "//", "//*", "/a/../b", "/.", "/%61",
+        "/a?b", "/a#b", "/a;b", "/é", "/a b", "/a/**", "a/*",
+    ] {
+        let json = serde_json::json!({"path": path, "access": "user"}).to_string();
+        assert_eq!(check(&json), Err(BadRule::Path), "{path}");
+    }
+}
+
+#[test]
+fn a_prefix_holds_itself_and_what_is_below() {
+    let app = Pattern::parse("/app/*").unwrap();
+    for path in ["/app", "/app/", "/app/x/y"] {
+        assert!(app.holds(path), "{path}");
+    }
+    for path in ["/", "/ap", "/apple", "/App/x", "/x/app/"] {
+        assert!(!app.holds(path), "{path}");
+    }
+    assert!(app.holds_in_any_case("/APP/x"));
+    let all = Pattern::parse("/*").unwrap();
+    assert!(all.holds("/") && all.holds("/é"));
+    let home = Pattern::parse("/").unwrap();
+    assert!(home.holds("/") && !home.holds("/x"));
+}
