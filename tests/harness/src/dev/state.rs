@@ -1,0 +1,201 @@
+//! What `cargo dev` keeps from one run to the next, for each port: data, secrets, logs.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use issuer::time::Clock;
+
+use crate::private::{random_hex, write_private};
+use crate::system::Client;
+use crate::system::settings::{self, Settings};
+use crate::{ports, workspace};
+
+const SECRETS: &str = "secrets.json";
+
+/// The folder of one port, held by this process alone.
+#[derive(Debug)]
+pub(super) struct State {
+    port: u16,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    /// Takes the port and its folder, after forgetting what is in it if `fresh`.
+    pub(super) fn claim(port: u16, fresh: bool) -> Result<Self> {
+        let folder = workspace::reachable_by_others("dev", &port.to_string())?;
+        let lock = lock(&folder.with_extension("lock"), port)?;
+        if !ports::is_free(port) {
+            bail!(
+                "port {port} is taken by another program: stop it, or choose another port with `cargo dev --port {}`",
+                port.wrapping_add(10)
+            );
+        }
+        if fresh {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot forget {}", folder.display()))?;
+            fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(Self {
+            port,
+            folder,
+            _lock: lock,
+        })
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A new browser at this port.
+    pub(super) fn client(&self, settings: &Settings) -> Result<Client> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], self.port));
+        Client::new(addr, public_url(settings), Clock::system())
+    }
+
+    /// The settings of issuer and edge: those of the environment, and for what is not set there this folder's secrets
+    /// and what fits this machine. `DATABASE_URL` is left to whoever starts Postgres.
+    pub(super) fn settings(&self, namespace: &str) -> Result<Settings> {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut settings = self.secrets()?;
+        let fitting = [
+            ("PUBLIC_URL", format!("http://localhost:{}", self.port)),
+            ("LISTEN_ADDR", local(ports::free()?)),
+            ("ADMIN_LISTEN_ADDR", local(ports::free()?)),
+            // wrangler's own explorer answers the calls of the public API.
+            (
+                "KV_API_URL",
+                format!("http://127.0.0.1:{}/cdn-cgi/local/explorer/api", self.port),
+            ),
+            ("KV_NAMESPACE_ID", namespace.to_owned()),
+        ];
+        settings.extend(fitting.map(|(name, value)| (name.to_owned(), value)));
+        let set = std::env::vars().filter(|(name, value)| overrides(name) && !value.is_empty());
+        settings.extend(set);
+        Ok(settings)
+    }
+
+    /// Made at the first run, and the same from then on: the data is sealed with them.
+    fn secrets(&self) -> Result<Settings> {
+        let file = self.folder.join(SECRETS);
+        if let Ok(text) = fs::read(&file) {
+            return serde_json::from_slice(&text).with_context(|| {
+                format!(
+                    "{} is damaged: `cargo dev --fresh` begins anew",
+                    file.display()
+                )
+            });
+        }
+        let mut secrets = settings::secrets()?;
+        secrets.insert("KV_API_TOKEN".into(), random_hex()?);
+        write_private(&file, &serde_json::to_string(&secrets)?)?;
+        Ok(secrets)
+    }
+}
+
+/// Removes a folder that nobody holds, and its lock.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    fs::remove_file(folder.with_extension("lock")).context("cannot remove the lock file")
+}
+
+/// The site as users see it.
+pub(super) fn public_url(settings: &Settings) -> &str {
+    settings.get("PUBLIC_URL").map_or("", String::as_str)
+}
+
+/// Whether a variable of the environment is a setting of the stack, and not of the shell or of cargo.
+fn overrides(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "DATABASE_URL",
+        "PUBLIC_URL",
+        "ENCRYPTION_KEY",
+        "EDGE_SECRET",
+        "ORIGIN_SECRET",
+        "REFRESH_GRACE",
+        "LISTEN_ADDR",
+        "ADMIN_LISTEN_ADDR",
+        "MAX_CONCURRENT_SESSIONS",
+    ];
+    const PREFIXES: [&str; 7] = [
+        "JWT_",
+        "KV_",
+        "SESSION_",
+        "OIDC_",
+        "MICROSOFT_",
+        "GOOGLE_",
+        "DATABASE_MAX_",
+    ];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn lock(path: &Path, port: u16) -> Result<File> {
+    let mut options = File::options();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    if file.try_lock().is_err() {
+        let holder = fs::read_to_string(path).unwrap_or_default();
+        bail!(
+            "`cargo dev` already runs on port {port} (process {}): stop it, or choose another port with `cargo dev --port {}`",
+            holder.trim(),
+            port.wrapping_add(10)
+        );
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .context("cannot write the lock file")?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_stack_override_and_others_do_not() {
+        for name in [
+            "JWT_ACCESS_EXPIRES_IN",
+            "DATABASE_URL",
+            "SESSION_TIMEOUT_HOURS",
+            "KV_API_URL",
+        ] {
+            assert!(overrides(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "CARGO_HOME", "PORTCULLIS_CACHE"] {
+            assert!(!overrides(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_held_by_one_and_its_secrets_stay() {
+        let port = ports::free().unwrap();
+        let state = State::claim(port, true).unwrap();
+        let first = state.settings("ns").unwrap();
+        let error = State::claim(port, false).unwrap_err().to_string();
+        assert!(
+            error.contains("already runs") && error.contains(&std::process::id().to_string()),
+            "{error}"
+        );
+        let folder = state.folder().to_owned();
+        drop(state);
+        let again = State::claim(port, false).unwrap();
+        assert_eq!(
+            again.settings("ns").unwrap()["EDGE_SECRET"],
+            first["EDGE_SECRET"]
+        );
+        drop(again);
+        remove(&folder).unwrap();
+    }
+}

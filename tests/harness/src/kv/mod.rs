@@ -1,0 +1,138 @@
+//! Workers KV, as far as the stack can tell: workerd's protocol on one side, Cloudflare's public REST calls on the
+//! other, one set of values between them. miniflare's KV neither lags nor fails; this one does when told to.
+
+mod public_side;
+mod store;
+mod worker_side;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::system::background::{self, Served};
+use store::Store;
+
+/// The token that the public side asks for.
+pub const API_TOKEN: &str = "kv-api-token-of-the-test-stack";
+/// The id of the only namespace.
+pub const NAMESPACE: &str = "0f2ac74b498b48028cb68387c421e279";
+
+/// What is wrong with one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers 500.
+    Down,
+    /// Answers after this long.
+    Slow(Duration),
+    /// Answers 200 with bytes that mean nothing (reads only).
+    Garbage,
+    /// Answers with the values of the moment at which the fault was set, as a cache does (reads only).
+    Frozen,
+}
+
+/// A running KV.
+#[derive(Debug)]
+pub struct Kv {
+    store: Arc<Store>,
+    worker_side: Served,
+    public_side: Served,
+}
+
+impl Kv {
+    /// Starts an empty one.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start() -> Result<Self> {
+        let store = Arc::new(Store::default());
+        let worker_side = background::serve(worker_side::router(store.clone())).await?;
+        let public_side = background::serve(public_side::router(store.clone())).await?;
+        Ok(Self {
+            store,
+            worker_side,
+            public_side,
+        })
+    }
+
+    /// Where workerd's `kvNamespace` binding points.
+    pub fn worker_addr(&self) -> SocketAddr {
+        self.worker_side.addr()
+    }
+
+    /// Where the public side listens.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public_side.addr()
+    }
+
+    /// What workers read from now on is faulty, or good again.
+    pub fn set_read_fault(&self, fault: impl Into<Option<Fault>>) {
+        self.store.set_read_fault(fault.into());
+    }
+
+    /// How the public side answers from now on.
+    pub fn set_write_fault(&self, fault: impl Into<Option<Fault>>) {
+        self.store.set_write_fault(fault.into());
+    }
+
+    /// Whether a second write to one key within a second is refused with 429, as it is in production and by default.
+    pub fn limit_writes(&self, limited: bool) {
+        self.store.limit_writes(limited);
+    }
+
+    /// The value of `key`.
+    pub fn value(&self, key: &str) -> Option<Vec<u8>> {
+        self.store.get(key).map(|entry| entry.value)
+    }
+
+    /// Puts a value from outside, as an attacker or an older deployment would.
+    pub fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
+        self.store.put(
+            key,
+            store::Entry {
+                value: value.into(),
+                ..store::Entry::default()
+            },
+        );
+    }
+
+    /// Forgets `key`.
+    pub fn remove(&self, key: &str) {
+        self.store.remove(key);
+    }
+
+    /// How often workers have read `key`.
+    pub fn reads(&self, key: &str) -> u64 {
+        self.store.reads(key)
+    }
+
+    /// How often `key` was written through the public side.
+    pub fn writes(&self, key: &str) -> u64 {
+        self.store.writes(key)
+    }
+}
+
+/// The URL to which the public calls are appended: what `KV_API_URL` is.
+pub fn api_url(public_side: SocketAddr) -> String {
+    format!("http://{public_side}/client/v4/accounts/test")
+}
+
+/// Waits or answers in place of the real handler, as `fault` says.
+async fn suffer(fault: Option<Fault>) -> Result<(), Response> {
+    match fault {
+        None | Some(Fault::Frozen) => Ok(()),
+        Some(Fault::Down) => Err((
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this KV was told to fail",
+        )
+            .into_response()),
+        Some(Fault::Garbage) => Err([0x9d, 0x00, 0xff, 0x17].repeat(64).into_response()),
+        Some(Fault::Slow(time)) => {
+            tokio::time::sleep(time).await;
+            Ok(())
+        }
+    }
+}

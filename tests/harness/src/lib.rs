@@ -1,0 +1,26 @@
+//! The whole stack on one machine: got ready, run, checked and tested.
+//!
+//! - [`setup`] gets the tools that are missing into a per-user cache folder;
+//! - [`dev`] is `cargo dev`, [`verify`] is `cargo verify`;
+//! - [`system`] is the stack as one struct with verbs, for tests.
+//!
+//! Below them, one file per part of the stack: [`postgres`], [`kv`], [`workerd`], [`origin`], [`worker_build`];
+//! and what they all stand on: [`process`] (nothing started here outlives us), [`wait`], [`ports`], [`workspace`].
+
+pub mod dev;
+pub mod kv;
+pub mod nginx;
+pub mod origin;
+pub mod ports;
+pub mod postgres;
+mod private;
+pub mod process;
+pub mod raw;
+pub mod setup;
+pub mod system;
+pub mod verify;
+pub mod wait;
+pub mod worker_build;
+pub mod workerd;
+pub mod workspace;
+pub mod wrangler;

@@ -1,0 +1,264 @@
+//! Describes a stack and starts it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use issuer::time::Clock;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::edge::Edge;
+use super::issuers::{Issuer, Kind};
+use super::link::Wire;
+use super::settings::{self, Settings};
+use super::{System, Wires};
+use crate::kv::{self, Kv};
+use crate::origin::Origin;
+use crate::postgres::Server;
+use crate::setup::{self, BuildTools};
+use crate::worker_build::{self, Variant};
+use crate::{ports, workerd, wrangler};
+
+/// A stack that is being described: one issuer in this process and one edge, until told otherwise.
+#[derive(Debug)]
+pub struct Builder {
+    issuers: usize,
+    edges: usize,
+    kind: Kind,
+    variant: Variant,
+    settings: Settings,
+    edge_settings: Settings,
+    routes: Option<Value>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            issuers: 1,
+            edges: 1,
+            kind: Kind::InProcess,
+            variant: Variant::Production,
+            settings: Settings::new(),
+            edge_settings: Settings::new(),
+            routes: None,
+        }
+    }
+}
+
+impl Builder {
+    /// So many issuers, among which the edges' connections take turns.
+    #[must_use]
+    pub const fn issuers(mut self, count: usize) -> Self {
+        self.issuers = count;
+        self
+    }
+
+    /// So many edges.
+    #[must_use]
+    pub const fn edges(mut self, count: usize) -> Self {
+        self.edges = count;
+        self
+    }
+
+    /// Issuers are processes of the real program.
+    #[must_use]
+    pub const fn processes(mut self) -> Self {
+        self.kind = Kind::Process;
+        self
+    }
+
+    /// The worker is one that panics on `/panic-on-demand/now` and `/panic-on-demand/later`.
+    #[must_use]
+    pub const fn panic_on_demand(mut self) -> Self {
+        self.variant = Variant::PanicOnDemand;
+        self
+    }
+
+    /// A setting of the issuers; the edges get it too where they share it.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A setting of the edges alone.
+    #[must_use]
+    pub fn edge_setting(mut self, name: &str, value: &str) -> Self {
+        self.edge_settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Rules in place of those in wrangler.toml.
+    #[must_use]
+    pub fn routes(mut self, routes: Value) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+
+    /// Starts everything and waits until it answers.
+    ///
+    /// # Errors
+    /// A part does not come up.
+    pub async fn start(self) -> Result<System> {
+        let tools = tools().await?;
+        let (db, kv, origin) = tokio::try_join!(
+            async { Server::for_tests().await?.database().await },
+            Kv::start(),
+            Origin::start()
+        )?;
+        let edge_ports: Vec<u16> = (0..self.edges)
+            .map(|_| ports::free())
+            .collect::<Result<_>>()?;
+        let first = edge_ports.first().copied().map_or_else(ports::free, Ok)?;
+        let public_url = format!("http://localhost:{first}");
+        let wires = Wires {
+            issuer_db: Wire::start(vec![address_in(&db.url())?]).await?,
+            issuer_kv: Wire::start(vec![kv.public_addr()]).await?,
+            edge_kv: Wire::start(vec![kv.worker_addr()]).await?,
+            edge_issuer: Wire::start(Vec::new()).await?,
+            edge_origin: Wire::start(vec![origin.addr()]).await?,
+        };
+        let settings = self.issuer_settings(
+            &public_url,
+            &through(&db.url(), wires.issuer_db.addr())?,
+            wires.issuer_kv.addr(),
+        )?;
+        let clock = Clock::system();
+        let mut issuers = Vec::new();
+        for _ in 0..self.issuers {
+            issuers.push(Issuer::start(self.kind, &settings, clock.clone()).await?);
+        }
+        wires
+            .edge_issuer
+            .set_targets(issuers.iter().map(Issuer::addr).collect());
+        let mut edges = Vec::new();
+        for port in edge_ports {
+            let options = self.edge_options(port, &settings, &wires).await?;
+            edges.push(Edge::start(tools.npm.clone(), options).await?);
+        }
+        Ok(System {
+            edges,
+            issuers,
+            wires,
+            kv,
+            origin,
+            db,
+            public_url,
+            clock,
+            shift: std::sync::Mutex::default(),
+        })
+    }
+
+    fn issuer_settings(
+        &self,
+        public_url: &str,
+        database_url: &str,
+        kv: SocketAddr,
+    ) -> Result<Settings> {
+        let mut all = settings::secrets()?;
+        let known = [
+            ("PUBLIC_URL", public_url.to_owned()),
+            ("DATABASE_URL", database_url.to_owned()),
+            ("KV_API_URL", kv::api_url(kv)),
+            ("KV_API_TOKEN", kv::API_TOKEN.to_owned()),
+            ("KV_NAMESPACE_ID", kv::NAMESPACE.to_owned()),
+        ];
+        all.extend(known.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(self.settings.clone());
+        Ok(all)
+    }
+
+    async fn edge_options(
+        &self,
+        port: u16,
+        settings: &Settings,
+        wires: &Wires,
+    ) -> Result<workerd::Options> {
+        let url = |wire: &Wire| format!("http://{}", wire.addr());
+        let texts =
+            settings::edge_texts(settings, &url(&wires.edge_issuer), &url(&wires.edge_origin));
+        let mut texts: Settings = texts.into_iter().collect();
+        texts.extend(self.edge_settings.clone());
+        let routes = self
+            .routes
+            .clone()
+            .map_or_else(|| Ok(wrangler::read()?.vars.routes), anyhow::Ok)?;
+        Ok(workerd::Options {
+            worker: worker(self.variant).await?,
+            port,
+            kv: wires.edge_kv.addr(),
+            texts: texts.into_iter().collect(),
+            routes,
+        })
+    }
+}
+
+/// What is needed to build and run the stack, looked for once per process.
+async fn tools() -> Result<&'static BuildTools> {
+    static TOOLS: OnceCell<BuildTools> = OnceCell::const_new();
+    TOOLS.get_or_try_init(|| blocking(setup::for_dev)).await
+}
+
+/// The built worker, brought up to date once per process.
+async fn worker(variant: Variant) -> Result<std::path::PathBuf> {
+    static PRODUCTION: OnceCell<std::path::PathBuf> = OnceCell::const_new();
+    static PANICKING: OnceCell<std::path::PathBuf> = OnceCell::const_new();
+    let built = match variant {
+        Variant::Production => &PRODUCTION,
+        Variant::PanicOnDemand => &PANICKING,
+    };
+    let tools = tools().await?;
+    built
+        .get_or_try_init(|| blocking(move || worker_build::build(tools, variant)))
+        .await
+        .cloned()
+}
+
+/// Runs what blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a task of the harness has panicked")?
+}
+
+/// Host and port of a database URL.
+fn address_in(url: &str) -> Result<SocketAddr> {
+    let url = reqwest::Url::parse(url).context("DATABASE_URL is no URL")?;
+    let found = url
+        .socket_addrs(|| Some(5432))
+        .context("the host of DATABASE_URL is unknown")?;
+    found
+        .first()
+        .copied()
+        .context("the host of DATABASE_URL has no address")
+}
+
+/// The same database, reached through a wire.
+fn through(url: &str, wire: SocketAddr) -> Result<String> {
+    let mut url = reqwest::Url::parse(url).context("DATABASE_URL is no URL")?;
+    url.set_ip_host(wire.ip())
+        .ok()
+        .and_then(|()| url.set_port(Some(wire.port())).ok())
+        .context("DATABASE_URL names no host")?;
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_reached_through_a_wire() {
+        let wire = SocketAddr::from(([127, 0, 0, 1], 7));
+        assert_eq!(
+            through("postgres://u:p@127.0.0.1:5433/name", wire).unwrap(),
+            "postgres://u:p@127.0.0.1:7/name"
+        );
+        assert_eq!(
+            address_in("postgres://u:p@127.0.0.1/name").unwrap().port(),
+            5432
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! A wire between two parts of the stack that can be cut: a TCP proxy.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::background::{self, Task};
+
+/// A connection from one kind of part to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Issuers to Postgres.
+    IssuerDb,
+    /// Issuers to KV's public side.
+    IssuerKv,
+    /// Edges to KV.
+    EdgeKv,
+    /// Edges to the issuers.
+    EdgeIssuer,
+    /// Edges to the origin.
+    EdgeOrigin,
+}
+
+/// What becomes of bytes on a wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They pass.
+    Whole,
+    /// Connections are closed, new ones too as soon as they are made.
+    Cut,
+    /// Connections stay open and nothing passes, as when packets are dropped.
+    Stalled,
+}
+
+/// A running proxy; several targets take turns by connection.
+#[derive(Debug)]
+pub struct Wire {
+    addr: SocketAddr,
+    targets: Arc<Mutex<Vec<SocketAddr>>>,
+    state: watch::Sender<State>,
+    _task: Task,
+}
+
+impl Wire {
+    /// Starts one to `targets`.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(targets: Vec<SocketAddr>) -> Result<Self> {
+        let (addr, listener) = background::listen().await?;
+        let targets = Arc::new(Mutex::new(targets));
+        let (state, seen) = watch::channel(State::Whole);
+        let (pool, turn) = (targets.clone(), AtomicUsize::new(0));
+        let task = Task::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let target = {
+                    let targets = pool.lock().unwrap_or_else(PoisonError::into_inner);
+                    targets
+                        .get(turn.fetch_add(1, Ordering::Relaxed) % targets.len().max(1))
+                        .copied()
+                };
+                if let Some(target) = target {
+                    tokio::spawn(carry(client, target, seen.clone()));
+                }
+            }
+        })?;
+        Ok(Self {
+            addr,
+            targets,
+            state,
+            _task: task,
+        })
+    }
+
+    /// The near end.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Leads new connections elsewhere.
+    pub fn set_targets(&self, targets: Vec<SocketAddr>) {
+        *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+    }
+
+    /// Cuts, stalls or heals it.
+    pub fn set_state(&self, state: State) {
+        self.state.send_replace(state);
+    }
+}
+
+/// Carries one connection until either side closes it or the wire is cut.
+async fn carry(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+    if state
+        .wait_for(|state| *state != State::Stalled)
+        .await
+        .is_err()
+        || *state.borrow() == State::Cut
+    {
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
+    // Small packets in both directions: waiting to fill them would cost 40 ms each.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    loop {
+        tokio::select! {
+            // Dropping the copy loses no bytes that matter: only a cut or a stall ends it early, and a stalled
+            // connection is one that its owner gives up.
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+            changed = state.changed() => if changed.is_err() { return },
+        }
+        if state
+            .wait_for(|state| *state != State::Stalled)
+            .await
+            .is_err()
+            || *state.borrow() == State::Cut
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    async fn get(addr: SocketAddr) -> Option<String> {
+        let http = crate::system::http_client().unwrap();
+        let asked = http
+            .get(format!("http://{addr}/"))
+            .timeout(Duration::from_millis(500))
+            .send()
+            .await
+            .ok()?;
+        asked.text().await.ok()
+    }
+
+    #[tokio::test]
+    async fn a_wire_is_cut_stalled_and_healed() {
+        let server = background::serve(axum::Router::new().fallback(|| async { "here" }))
+            .await
+            .unwrap();
+        let wire = Wire::start(vec![server.addr()]).await.unwrap();
+        assert_eq!(get(wire.addr()).await.as_deref(), Some("here"));
+        for state in [State::Cut, State::Stalled] {
+            wire.set_state(state);
+            assert_eq!(get(wire.addr()).await, None, "{state:?}");
+            wire.set_state(State::Whole);
+            assert_eq!(get(wire.addr()).await.as_deref(), Some("here"));
+        }
+    }
+
+    #[tokio::test]
+    async fn targets_take_turns() {
+        let one = background::serve(axum::Router::new().fallback(|| async { "one" }))
+            .await
+            .unwrap();
+        let two = background::serve(axum::Router::new().fallback(|| async { "two" }))
+            .await
+            .unwrap();
+        let wire = Wire::start(vec![one.addr(), two.addr()]).await.unwrap();
+        let answers = [get(wire.addr()).await, get(wire.addr()).await];
+        assert_ne!(answers[0], answers[1]);
+    }
+}

@@ -1,0 +1,210 @@
+//! The whole stack as one struct with verbs: issuers, edges, KV, a database of its own, an origin.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use harness::system::{BOB, System};
+//!
+//! let system = System::start().await?;
+//! let bob = system.login(&BOB).await?;
+//! bob.get("/api/hello").await?.expect(200)?;
+//! bob.logout().await?.expect(204)?;
+//! bob.get("/api/hello").await?.expect_problem(401, "unauthenticated")?;
+//! # Ok(()) }
+//! ```
+//!
+//! Everything is reached over HTTP, as from outside. The time can be moved, every connection cut, every part restarted.
+
+pub(crate) mod accounts;
+mod answer;
+pub mod background;
+mod builder;
+mod client;
+mod edge;
+mod issuers;
+mod jar;
+mod link;
+mod request;
+pub mod settings;
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use issuer::time::Clock;
+
+use crate::kv::Kv;
+use crate::origin::Origin;
+use crate::postgres::Database;
+
+pub use accounts::{ADA, Account, BOB};
+pub use answer::Answer;
+pub use builder::Builder;
+pub use client::Client;
+pub use edge::Edge;
+pub use issuers::{ISSUER_BUILD, Issuer, Kind, program as issuer_program};
+pub use link::{Link, State, Wire};
+pub use request::{Mode, Request};
+pub use reqwest::Method;
+
+/// A running stack; dropping it stops everything.
+#[derive(Debug)]
+pub struct System {
+    // In the order in which they must go: whoever uses another part before that part.
+    /// The workers.
+    pub edges: Vec<Edge>,
+    /// The issuers, all on one database.
+    pub issuers: Vec<Issuer>,
+    wires: Wires,
+    /// Workers KV.
+    pub kv: Kv,
+    /// What the edges guard.
+    pub origin: Origin,
+    /// The issuers' database.
+    pub db: Database,
+    public_url: String,
+    clock: Clock,
+    shift: Mutex<Duration>,
+}
+
+#[derive(Debug)]
+struct Wires {
+    issuer_db: Wire,
+    issuer_kv: Wire,
+    edge_kv: Wire,
+    edge_issuer: Wire,
+    edge_origin: Wire,
+}
+
+impl System {
+    /// One issuer in this process and one edge.
+    ///
+    /// # Errors
+    /// A part does not come up.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// A stack to be described.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The site as users see it.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// The time of issuers and cookie jars.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A new browser at the first edge.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made; so for the next two.
+    pub fn client(&self) -> Result<Client> {
+        self.client_of(0)
+    }
+
+    /// A new browser at that edge.
+    ///
+    /// # Errors
+    /// See [`System::client`].
+    pub fn client_of(&self, edge: usize) -> Result<Client> {
+        let edge = self
+            .edges
+            .get(edge)
+            .context("there are not so many edges")?;
+        Client::new(edge.addr(), &self.public_url, self.clock.clone())
+    }
+
+    /// A client that reaches an issuer without an edge between.
+    ///
+    /// # Errors
+    /// See [`System::client`].
+    pub fn issuer_client(&self, issuer: usize) -> Result<Client> {
+        let issuer = self
+            .issuers
+            .get(issuer)
+            .context("there are not so many issuers")?;
+        Client::new(issuer.addr(), &self.public_url, self.clock.clone())
+    }
+
+    /// A new browser in which `account` is signed in.
+    ///
+    /// # Errors
+    /// The sign-in is refused.
+    pub async fn login(&self, account: &Account) -> Result<Client> {
+        let client = self.client()?;
+        client.sign_in(account).await?.expect(200)?;
+        Ok(client)
+    }
+
+    /// Moves the time of issuers, edges and cookie jars into the future.
+    ///
+    /// # Errors
+    /// An issuer is a process of its own, whose time is the machine's.
+    pub async fn advance(&self, by: Duration) -> Result<()> {
+        if self
+            .issuers
+            .iter()
+            .any(|issuer| issuer.kind() == Kind::Process)
+        {
+            bail!("the time of issuers that are processes cannot be moved");
+        }
+        self.clock.advance(by);
+        let shift = {
+            let mut shift = self.shift.lock().unwrap_or_else(PoisonError::into_inner);
+            *shift += by;
+            *shift
+        };
+        for edge in &self.edges {
+            edge.shift_clock(shift).await?;
+        }
+        Ok(())
+    }
+
+    /// From now on connections over `link` fail.
+    pub fn cut(&self, link: Link) {
+        self.wires.of(link).set_state(State::Cut);
+    }
+
+    /// From now on nothing passes over `link`, and nobody is told.
+    pub fn stall(&self, link: Link) {
+        self.wires.of(link).set_state(State::Stalled);
+    }
+
+    /// `link` works again.
+    pub fn heal(&self, link: Link) {
+        self.wires.of(link).set_state(State::Whole);
+    }
+}
+
+impl Wires {
+    const fn of(&self, link: Link) -> &Wire {
+        match link {
+            Link::IssuerDb => &self.issuer_db,
+            Link::IssuerKv => &self.issuer_kv,
+            Link::EdgeKv => &self.edge_kv,
+            Link::EdgeIssuer => &self.edge_issuer,
+            Link::EdgeOrigin => &self.edge_origin,
+        }
+    }
+}
+
+/// An HTTP client that follows no redirect, keeps no cookies, and gives up after a minute.
+///
+/// # Errors
+/// It cannot be made.
+pub fn http_client() -> Result<reqwest::Client> {
+    issuer::install_tls_provider();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(60))
+        .no_proxy()
+        .http1_only()
+        .build()
+        .context("cannot make an HTTP client")
+}
