@@ -1,0 +1,73 @@
+//! `cargo measure`: the benchmarks, as tables of ratios and as JSON.
+//!
+//! Every measurement is taken side by side with what else could do the work, on the same machine in the same minute:
+//! the ratios mean something elsewhere, the absolute numbers do not.
+//!
+//! - [`edge`]: what guarding a request costs in the worker;
+//! - below it, what measurements share: [`load`] asks and counts, [`http`] reads answers, [`origin`] gives some,
+//!   [`cpu`] reads a process's CPU time, [`statistics`] makes one number out of many.
+
+mod cpu;
+mod edge;
+mod http;
+mod load;
+mod origin;
+mod statistics;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo measure",
+    about = "The benchmarks of Portcullis, side by side with peers"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What guarding a request costs in the worker: CPU time and throughput, against a floor, jose and a pass-through.
+    Edge(edge::Options),
+}
+
+fn main() -> ExitCode {
+    let Command::Edge(options) = Cli::parse().command;
+    match edge::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_bounded() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["measure", "edge", "--rounds", "0"]).is_err());
+        assert!(Cli::try_parse_from(["measure", "edge", "--seconds", "-1"]).is_err());
+        assert!(
+            Cli::try_parse_from([
+                "measure",
+                "edge",
+                "--json",
+                "x",
+                "--rounds",
+                "3",
+                "--seconds",
+                "0.5"
+            ])
+            .is_ok()
+        );
+    }
+}
