@@ -1,3 +1,26 @@
-//! The whole stack, driven over HTTP through `harness::System`; and the rules that the source tree keeps.
+//! The whole stack, driven over HTTP through [`harness::system::System`]: real Postgres, the real issuer, the built
+//! worker in workerd. And the rules that the source tree keeps.
 
+mod assertion;
+mod browser;
+mod caching;
+mod cors;
+mod csrf;
+mod deploy;
+mod faults;
+mod guard;
 mod layers;
+mod limit;
+mod login;
+mod logout;
+mod loops;
+mod passthrough;
+mod paths;
+mod propagation;
+mod refresh;
+mod renewal;
+mod settings;
+mod spoof;
+mod stepup;
+mod support;
+mod wire;

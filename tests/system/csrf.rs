@@ -1,0 +1,114 @@
+//! Another site's requests change nothing: not at the origin, not at the issuer, not even by signing somebody in or out.
+
+use anyhow::{Context as _, Result, ensure};
+use harness::system::{BOB, Client, Method, Mode, System};
+use shared::cookie;
+
+/// What browsers say of a request that another site has made; and what one says that says nothing.
+const FOREIGN: [(Option<&str>, Option<&str>); 8] = [
+    (Some("cross-site"), Some("https://evil.example")),
+    (Some("cross-site"), None),
+    (Some("same-site"), Some("http://other.localhost")),
+    (Some("Same-Origin"), None),
+    (None, Some("https://evil.example")),
+    (None, Some("null")),
+    (None, Some("http://localhost.evil.example")),
+    (None, None),
+];
+
+/// Everything that changes something for whoever has the cookies.
+const UNSAFE: [(Method, &str); 8] = [
+    (Method::POST, "/auth/login"),
+    (Method::POST, "/auth/logout"),
+    (Method::POST, "/auth/refresh"),
+    (Method::POST, "/auth/sessions/revoke-others"),
+    (Method::DELETE, "/auth/sessions/x"),
+    (Method::POST, "/api/x"),
+    (Method::PUT, "/app/x"),
+    (Method::DELETE, "/not-named-by-any-rule"),
+];
+
+fn cookies(client: &Client) -> Result<String> {
+    let pair = |name: &str| {
+        let value = client.cookie(name).context("a cookie")?;
+        anyhow::Ok(format!("{name}={value}"))
+    };
+    Ok([pair(cookie::ACCESS)?, pair(cookie::REFRESH)?].join("; "))
+}
+
+#[tokio::test]
+async fn no_request_of_another_site_changes_anything() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let before = client.cookies();
+    let cookies = cookies(&client)?;
+    let form = [("email", BOB.email), ("password", BOB.password)];
+    for (method, path) in UNSAFE {
+        for (fetch_site, origin) in FOREIGN {
+            let mut request = client
+                .request(method.clone(), path)
+                .mode(Mode::Bare)
+                .header("cookie", &cookies)
+                .form(&form);
+            if let Some(fetch_site) = fetch_site {
+                request = request.header("sec-fetch-site", fetch_site);
+            }
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let answer = request.send().await?;
+            ensure!(
+                answer.status() == 403 && answer.headers_named("set-cookie").is_empty(),
+                "{method} {path} {fetch_site:?} {origin:?}: {answer}"
+            );
+        }
+    }
+    assert_eq!(system.origin.count(), 0, "the origin has seen none of them");
+    assert_eq!(client.cookies(), before);
+    client.refresh().await?.expect(200)?;
+    let mut db = system.db.connect().await?;
+    let (sessions, generation): (i64, i64) =
+        sqlx::query_as("select count(*), max(generation) from sessions")
+            .fetch_one(&mut db)
+            .await?;
+    assert_eq!((sessions, generation), (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_signed_in_by_another_site() -> Result<()> {
+    let system = System::start().await?;
+    let form = [("email", BOB.email), ("password", BOB.password)];
+    for (fetch_site, origin) in &FOREIGN[..7] {
+        let client = system.client()?;
+        let mut request = client.request(Method::POST, "/auth/login").mode(Mode::Bare);
+        if let Some(fetch_site) = fetch_site {
+            request = request.header("sec-fetch-site", fetch_site);
+        }
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let answer = request.form(&form).send().await?;
+        ensure!(
+            answer.status() == 403,
+            "{fetch_site:?} {origin:?}: {answer}"
+        );
+        ensure!(client.cookies().is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_and_following_links_is_allowed_from_everywhere() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    for method in [Method::GET, Method::HEAD] {
+        let request = client
+            .request(method, "/app/x")
+            .header("cookie", &cookies(&client)?)
+            .header("sec-fetch-site", "cross-site")
+            .header("sec-fetch-mode", "navigate");
+        request.send().await?.expect(200)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Signing out, here and elsewhere, and what a user sees of their sessions.
+
+use anyhow::{Context, Result, ensure};
+use harness::system::{ADA, BOB, Method, Mode, System};
+use shared::cookie;
+
+#[tokio::test]
+async fn signing_out_clears_the_cookies_and_ends_the_session() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let stolen = client.copy();
+    let answer = client.logout().await?.expect(204)?;
+    let cookies = answer.headers_named("set-cookie");
+    for name in [cookie::ACCESS, cookie::REFRESH] {
+        ensure!(
+            cookies
+                .iter()
+                .any(|set| set.starts_with(&format!("{name}=;")) && set.contains("Max-Age=0")),
+            "{cookies:?}"
+        );
+    }
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    client.navigate("/app/").await?.expect(303)?;
+    stolen
+        .get("/auth/session")
+        .await?
+        .expect_problem(401, "session_ended")?;
+    stolen
+        .refresh()
+        .await?
+        .expect_problem(401, "session_ended")?;
+    client.logout().await?.expect(204)?;
+    system.client()?.logout().await?.expect(204)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_form_signs_out_and_lands_on_a_page() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    client.submit("/auth/logout", &[]).await?.expect(303)?;
+    ensure!(client.cookies().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_site_cannot_sign_a_browser_out() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let cookies = format!(
+        "{}={}",
+        cookie::REFRESH,
+        client.cookie(cookie::REFRESH).context("refresh cookie")?
+    );
+    let request = client
+        .request(Method::POST, "/auth/logout")
+        .mode(Mode::CrossSite);
+    let answer = request.header("cookie", &cookies).send().await?;
+    assert_eq!(answer.status(), 403, "{}", answer.text());
+    client.refresh().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_see_their_sessions_and_end_the_others() -> Result<()> {
+    let system = System::start().await?;
+    let (phone, laptop, desk) = (
+        system.login(&BOB).await?,
+        system.login(&BOB).await?,
+        system.login(&BOB).await?,
+    );
+    let list = laptop.get("/auth/sessions").await?.expect(200)?.json()?;
+    let sessions = list.as_array().context("a list")?;
+    assert_eq!(sessions.len(), 3);
+    let current: Vec<_> = sessions
+        .iter()
+        .filter(|session| session["current"] == true)
+        .collect();
+    assert_eq!(current.len(), 1);
+    let own = laptop.get("/auth/session").await?.expect(200)?.json()?["session"]["id"].clone();
+    assert_eq!(current[0]["id"], own);
+    for member in [
+        "created_at",
+        "last_seen_at",
+        "expires_at",
+        "ip",
+        "user_agent",
+        "device",
+        "provider",
+    ] {
+        ensure!(
+            sessions.iter().all(|session| session.get(member).is_some()),
+            "{member} in {list}"
+        );
+    }
+
+    let phones = phone.get("/auth/session").await?.expect(200)?.json()?["session"]["id"].clone();
+    let path = format!("/auth/sessions/{}", phones.as_str().context("id")?);
+    laptop
+        .request(Method::DELETE, &path)
+        .send()
+        .await?
+        .expect(204)?;
+    phone
+        .refresh()
+        .await?
+        .expect_problem(401, "session_ended")?;
+    laptop
+        .request(Method::DELETE, &path)
+        .send()
+        .await?
+        .expect_problem(404, "not_found")?;
+
+    laptop
+        .post("/auth/sessions/revoke-others")
+        .await?
+        .expect(204)?;
+    desk.refresh().await?.expect_problem(401, "session_ended")?;
+    laptop.refresh().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_ends_the_session_of_another_user() -> Result<()> {
+    let system = System::start().await?;
+    let (bob, ada) = (system.login(&BOB).await?, system.login(&ADA).await?);
+    let bobs = bob.get("/auth/session").await?.expect(200)?.json()?["session"]["id"].clone();
+    let path = format!("/auth/sessions/{}", bobs.as_str().context("id")?);
+    ada.request(Method::DELETE, &path)
+        .send()
+        .await?
+        .expect_problem(404, "not_found")?;
+    bob.refresh().await?.expect(200)?;
+    Ok(())
+}

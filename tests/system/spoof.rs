@@ -1,0 +1,474 @@
+//! A corpus of headers that try to pass for the edge's own. None may reach the origin in a form that anybody could take
+//! for ours; what does reach it has the true values.
+
+use anyhow::{Context as _, Result, ensure};
+use harness::raw::{Recorded, Recorder};
+use harness::system::{BOB, Client, Method, System};
+use serde_json::json;
+use shared::assertion::{self, AssertionKey, Request};
+use shared::cookie;
+use shared::secret::RootSecret;
+
+use crate::wire::{Site, authority, of_session};
+
+const ORIGIN_SECRET: &str = "tT9wXc4mQz7kLp2vNb6yRf3sHd8gJa5e";
+const OURS: [&str; 4] = [
+    "portcullis-user",
+    "portcullis-session",
+    "portcullis-roles",
+    "portcullis-assertion",
+];
+const NAMES: [&str; 9] = [
+    "User",
+    "Session",
+    "Roles",
+    "Assertion",
+    "Edge-Token",
+    "Client-Ip",
+    "Groups",
+    "X",
+    "",
+];
+
+/// Other ways to write a header's name: of 9 names each.
+fn spellings(name: &str) -> Vec<String> {
+    let alternating = name.char_indices().map(|(at, char)| match at % 2 {
+        0 => char.to_ascii_lowercase(),
+        _ => char.to_ascii_uppercase(),
+    });
+    let with = |separator: &str| name.replace('-', separator);
+    vec![
+        name.to_owned(),
+        name.to_lowercase(),
+        name.to_uppercase(),
+        alternating.collect(),
+        with("_"),
+        with("_").to_uppercase(),
+        with("."),
+        with(""),
+        with("--"),
+        with("-_"),
+        with("~"),
+        with("+"),
+        with("!"),
+        with("%2D"),
+        with("%5f"),
+        format!("{name}_"),
+        format!("{name}."),
+        format!("{name}%00"),
+    ]
+}
+
+/// Ways to hide a header `name` among others, as they stand on the wire.
+fn smuggled(name: &str) -> Vec<String> {
+    let low = name.to_lowercase();
+    vec![
+        format!("{name}:forged\r\n"),
+        format!("{name}:\tforged \t\r\n"),
+        format!("{name} : forged\r\n"),
+        format!("{name}\t: forged\r\n"),
+        format!("{name}: forged\r\n{name}: forged\r\n"),
+        format!(
+            "{name}: forged\r\n{low}: forged\r\n{}: forged\r\n",
+            name.replace('-', "_")
+        ),
+        format!("{name}: forged, forged\r\n"),
+        format!("{name}:\r\n forged\r\n"),
+        format!("{name}: \r\n\tforged\r\n"),
+        format!("{name}\r\n: forged\r\n"),
+        format!("{name}: {}\r\n", "forged".repeat(500)),
+        format!("X-A: 1\r\n {name}: forged\r\n"),
+        format!("X-A: 1\r\n\t{name}: forged\r\n"),
+        format!("X-A: 1\n{name}: forged\r\n"),
+        format!("X-A: 1\r{name}: forged\r\n"),
+        format!("X-A: 1\0{name}: forged\r\n"),
+        format!("X-A: 1\u{b}{name}: forged\r\n"),
+        format!("X-A: 1\u{c}{name}: forged\r\n"),
+        format!("X-A: 1\u{85}{name}: forged\r\n"),
+        format!("X-A: 1\u{2028}{name}: forged\r\n"),
+        format!("X-A: 1%0d%0a{name}: forged\r\n"),
+        format!("\0{name}: forged\r\n"),
+        format!("\u{feff}{name}: forged\r\n"),
+        format!("{name}\u{200b}: forged\r\n"),
+        format!("{}: forged\r\n", name.replace('s', "\u{17f}")),
+        format!("{}: forged\r\n", name.replace('i', "\u{131}")),
+        format!("{}: forged\r\n", name.replace('-', "\u{2010}")),
+        format!("\"{name}\": forged\r\n"),
+        format!("({name}): forged\r\n"),
+        format!("X-A,{name}: forged\r\n"),
+        format!("{name}@: forged\r\n"),
+        format!("{name}[]: forged\r\n"),
+        format!("{name}: forged\r\nConnection: {name}\r\n"),
+        format!(
+            "Connection: close, {low}, {}\r\n{name}: forged\r\n",
+            name.to_uppercase()
+        ),
+        // A hop that obeyed these would take the true ones away.
+        format!("Connection: {name}\r\n"),
+        format!("Connection: keep-alive, {name}\r\nKeep-Alive: {name}\r\n"),
+        format!("Proxy-Connection: {name}\r\n{name}: forged\r\n"),
+        format!("TE: trailers, {name}\r\nTrailer: {name}\r\n"),
+        format!("Upgrade-Insecure-Requests: 1\r\n{name}: forged\r\nVary: {name}\r\n"),
+    ]
+}
+
+/// All header lines that are tried.
+fn corpus() -> Vec<String> {
+    let spelled = NAMES
+        .iter()
+        .flat_map(|name| spellings(&format!("Portcullis-{name}")))
+        .map(|name| format!("{name}: forged\r\n"));
+    let smuggled = NAMES[..4]
+        .iter()
+        .flat_map(|name| smuggled(&format!("Portcullis-{name}")));
+    spelled.chain(smuggled).collect()
+}
+
+/// Whether some framework could read `name` as one of ours: as in CGI (RFC 3875 §4.1.18), case and every character
+/// between the letters do not count.
+fn passes_for_ours(name: &str) -> bool {
+    let folded: String = name.chars().flat_map(char::to_uppercase).collect();
+    let letters: String = folded
+        .replace("%2D", "-")
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+        .collect();
+    letters.starts_with("PORTCULLIS")
+}
+
+/// The header lines that pass for ours, wherever somebody could see the beginning of a line (RFC 9110 §5.5).
+fn ours(recorded: &Recorded) -> Vec<(String, String)> {
+    let text = recorded.text();
+    let lines = text.split(['\r', '\n', '\0']);
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| passes_for_ours(name))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect()
+}
+
+async fn site() -> Result<Site> {
+    let origin = Recorder::start().await?;
+    let routes = json!([
+        {"path": "/open/*", "access": "public"},
+        {"path": "/api/*", "access": "user", "api": true},
+    ]);
+    let system = System::builder()
+        .edge_setting("ORIGIN_URL", &origin.url())
+        .edge_setting("ORIGIN_SECRET", ORIGIN_SECRET)
+        .routes(routes)
+        .start()
+        .await?;
+    Ok(Site { system, origin })
+}
+
+/// Which of the four are there, each once and true.
+struct Truth {
+    user: String,
+    session: String,
+}
+
+impl Truth {
+    async fn of(client: &Client) -> Result<Self> {
+        Ok(Self {
+            user: of_session(client, "/user/id").await?,
+            session: of_session(client, "/session/id").await?,
+        })
+    }
+
+    fn check(&self, site: &Site, recorded: &Recorded) -> Result<()> {
+        let all = ours(recorded);
+        ensure!(all.len() == 4, "{all:?}");
+        let value = |name: &str| {
+            all.iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let [user, session, roles, assertion] = OURS.map(value);
+        ensure!(
+            user == Some(&self.user) && session == Some(&self.session),
+            "{all:?}"
+        );
+        ensure!(roles == Some("user"), "{all:?}");
+        let keys = [AssertionKey::from(&RootSecret::parse(ORIGIN_SECRET)?)];
+        let request = Request {
+            method: "GET",
+            authority: authority(&site.system),
+            path_and_query: &recorded.target(),
+        };
+        let now = site.system.clock().now().to_secs();
+        assertion::verify(assertion.context("an assertion")?, &keys, request, now)?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_forged_identity_reaches_the_origin_in_any_spelling() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let stranger = site.system.client()?;
+    let truth = Truth::of(&client).await?;
+    let corpus = corpus();
+    ensure!(corpus.len() >= 200, "{} variants", corpus.len());
+    let (mut passed, mut refused) = (0, 0);
+    for line in &corpus {
+        let guarded = site.get("/api/x?q=1", &client, line.as_bytes()).await?;
+        let open = site.get("/open/x", &stranger, line.as_bytes()).await?;
+        for outcome in [&guarded, &open] {
+            let reached = outcome.reached.is_some();
+            let said = outcome.answer.status();
+            ensure!(
+                reached == (said == Some(200)) && (reached || outcome.answer.is_refusal()),
+                "{line:?}: {said:?}, reached: {reached}"
+            );
+            *if reached { &mut passed } else { &mut refused } += 1;
+        }
+        if let Some(recorded) = &guarded.reached {
+            let checked = truth.check(&site, recorded);
+            checked.with_context(|| format!("{line:?} became {}", recorded.text()))?;
+        }
+        if let Some(recorded) = &open.reached {
+            let found = ours(recorded);
+            ensure!(found.is_empty(), "{line:?}: {found:?} on an open route");
+        }
+    }
+    println!(
+        "{} variants: {passed} requests without them, {refused} refused",
+        corpus.len()
+    );
+    ensure!(passed > refused, "most are stripped, not refused");
+    Ok(())
+}
+
+#[tokio::test]
+async fn trailers_do_not_become_identity() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let truth = Truth::of(&client).await?;
+    for name in OURS {
+        let head = format!("Transfer-Encoding: chunked\r\nTrailer: {name}\r\n");
+        let body = format!("3\r\nabc\r\n0\r\n{name}: forged\r\n\r\n");
+        let line = b"GET /api/x HTTP/1.1\r\n";
+        let outcome = site
+            .exchange(line, &client, head.as_bytes(), body.as_bytes())
+            .await?;
+        match &outcome.reached {
+            Some(recorded) => truth.check(&site, recorded)?,
+            None => ensure!(outcome.answer.is_refusal(), "{}", outcome.answer.text()),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn session_cookies_never_reach_the_origin_and_others_do() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let token = client.cookie(cookie::ACCESS).context("access cookie")?;
+    let stranger = site.system.client()?;
+    let (access, refresh) = (cookie::ACCESS, cookie::REFRESH);
+    for (path, lines, kept) in [
+        (
+            "/api/x",
+            format!("Cookie: a=1; {access}={token}; b=2\r\n"),
+            Some("a=1; b=2"),
+        ),
+        ("/api/x", format!("Cookie: {access}={token}\r\n"), None),
+        (
+            "/api/x",
+            format!("cookie:{access}={token};a=1\r\n"),
+            Some("a=1"),
+        ),
+        (
+            "/api/x",
+            format!("Cookie: a=1\r\nCookie: {access}={token}\r\n"),
+            Some(""),
+        ),
+        (
+            "/api/x",
+            format!("Cookie: {access}={token}\r\nCookie: a=1\r\n"),
+            Some(""),
+        ),
+        (
+            "/api/x",
+            format!("Cookie: {access}={token}; {refresh}=secret\r\n"),
+            None,
+        ),
+        (
+            "/api/x",
+            format!("Cookie: a=\"1; {access}={token}; b=2\"\r\n"),
+            Some(""),
+        ),
+        (
+            "/open/x",
+            format!("Cookie: a=1; {access}={token}; {refresh}=secret; b=2\r\n"),
+            Some("a=1; b=2"),
+        ),
+        ("/open/x", format!("Cookie: {refresh}=secret\r\n"), None),
+        (
+            "/open/x",
+            format!("Cookie: {access}={token}; {access}={token}; a=1\r\n"),
+            Some("a=1"),
+        ),
+        (
+            "/open/x",
+            format!("Cookie: a=1\r\nCookie: {refresh}=secret\r\n"),
+            Some(""),
+        ),
+        (
+            "/open/x",
+            format!("Cookie: {refresh}=secret, a=1\r\n"),
+            Some(""),
+        ),
+        (
+            "/open/x",
+            format!("Cookie: {} = secret; a=1\r\n", refresh.to_uppercase()),
+            Some(""),
+        ),
+        (
+            "/open/x",
+            format!("COOKIE: \t{access}\t=\t{token} ;a=1\r\n"),
+            Some(""),
+        ),
+    ] {
+        let outcome = site.get(path, &stranger, lines.as_bytes()).await?;
+        let Some(recorded) = &outcome.reached else {
+            ensure!(
+                outcome.answer.is_refusal(),
+                "{lines}: {}",
+                outcome.answer.text()
+            );
+            ensure!(path != "/open/x", "{lines} is refused on an open route");
+            continue;
+        };
+        let text = recorded.text().to_lowercase();
+        for part in [&token.to_lowercase(), "secret", "__host-http"] {
+            ensure!(!text.contains(part), "{lines} became {}", recorded.text());
+        }
+        let cookies = recorded.values("cookie");
+        // "": whatever is left of what no browser sends.
+        match kept {
+            Some("") => {}
+            Some(kept) => assert_eq!(cookies, [kept], "{lines}"),
+            None => ensure!(cookies.is_empty(), "{lines}: {cookies:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bearer_token_never_reaches_the_origin_and_other_schemes_do() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let token = client.cookie(cookie::ACCESS).context("access cookie")?;
+    let stranger = site.system.client()?;
+    for lines in [
+        format!("Authorization: Bearer {token}\r\n"),
+        format!("authorization:bearer\t{token}\r\n"),
+        format!("Authorization: Bearer  {token} \r\n"),
+        format!("Authorization: Basic eDp5\r\nAuthorization: Bearer {token}\r\n"),
+        format!("Authorization: Bearer {token}\r\nAuthorization: Basic eDp5\r\n"),
+        format!("Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n"),
+        format!("Authorization: Bearer {token}, x\r\n"),
+    ] {
+        for path in ["/open/x", "/api/x"] {
+            let outcome = site.get(path, &stranger, lines.as_bytes()).await?;
+            match outcome.reached {
+                Some(recorded) => {
+                    let text = recorded.text();
+                    ensure!(!text.contains(&token), "{path}: {lines} became {text}");
+                }
+                None => ensure!(outcome.answer.is_refusal(), "{}", outcome.answer.text()),
+            }
+        }
+    }
+    for scheme in ["Basic eDp5", "Bearer of.another.site", "Negotiate abc=="] {
+        let line = format!("Authorization: {scheme}\r\n");
+        let outcome = site.get("/open/x", &stranger, line.as_bytes()).await?;
+        let recorded = outcome.reached.context("it passes")?;
+        assert_eq!(recorded.values("authorization"), [scheme]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn headers_that_would_change_path_or_method_behind_the_guard_are_gone() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    for name in [
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "x-original-url",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+    ] {
+        for path in ["/api/x", "/open/x"] {
+            let line = format!("{name}: /admin/x\r\n");
+            let outcome = site.get(path, &client, line.as_bytes()).await?;
+            let recorded = outcome.reached.context("it passes without the header")?;
+            ensure!(
+                recorded.values(name).is_empty(),
+                "{name}: {}",
+                recorded.text()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where the issuer believes that a sign-in with these headers came from.
+async fn address_of_a_sign_in(
+    system: &System,
+    headers: &[(&str, &str)],
+) -> Result<serde_json::Value> {
+    let client = system.client()?;
+    let credentials = json!({"email": BOB.email, "password": BOB.password});
+    let mut request = client
+        .request(Method::POST, "/auth/login")
+        .json(&credentials);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    request.send().await?.expect(200)?;
+    let sessions = client.get("/auth/sessions").await?.expect(200)?.json()?;
+    let own = sessions
+        .as_array()
+        .context("a list")?
+        .iter()
+        .find(|session| session["current"] == true);
+    Ok(own.context("the current session")?["ip"].clone())
+}
+
+#[tokio::test]
+async fn a_clients_address_is_not_what_the_client_says() -> Result<()> {
+    let forged = [
+        ("cf-connecting-ip", "192.0.2.66"),
+        ("true-client-ip", "192.0.2.66"),
+        ("x-forwarded-for", "192.0.2.66"),
+        ("x-real-ip", "192.0.2.66"),
+        ("forwarded", "for=192.0.2.66"),
+        ("portcullis-client-ip", "192.0.2.66"),
+    ];
+    let system = System::start().await?;
+    let believed = address_of_a_sign_in(&system, &forged).await?;
+    ensure!(believed != "192.0.2.66", "{believed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxys_header_counts_where_the_setting_names_it() -> Result<()> {
+    let system = System::builder()
+        .edge_setting("TRUSTED_CLIENT_IP_HEADER", "X-Real-IP")
+        .start()
+        .await?;
+    let from = [
+        ("x-real-ip", "192.0.2.7"),
+        ("cf-connecting-ip", "192.0.2.66"),
+        ("x-forwarded-for", "192.0.2.66"),
+    ];
+    assert_eq!(address_of_a_sign_in(&system, &from).await?, "192.0.2.7");
+    let list = [("x-real-ip", "192.0.2.66, 192.0.2.7")];
+    ensure!(address_of_a_sign_in(&system, &list).await? != "192.0.2.66");
+    Ok(())
+}
