@@ -86,12 +86,17 @@ pub fn bearer(authorization: &str) -> Option<Result<&str, BadCredential>> {
     })
 }
 
-/// Whether a header holds a token that only we could have use for. With no keys at hand, any token of that form is.
+/// Whether a header holds a token that only we could have use for, alone or beside others: two headers arrive as one,
+/// joined by a comma. With no keys at hand, any token of that form is.
 pub fn is_own_bearer(authorization: &str, keys: Option<&KeySet>) -> bool {
-    let Some(Ok(token)) = bearer(authorization) else {
-        return false;
-    };
-    token::untrusted_kid(token).is_ok_and(|kid| keys.is_none_or(|keys| keys.get(&kid).is_some()))
+    authorization.split(',').any(|part| {
+        let token = part
+            .split_ascii_whitespace()
+            .next_back()
+            .unwrap_or_default();
+        token::untrusted_kid(token)
+            .is_ok_and(|kid| keys.is_none_or(|keys| keys.get(&kid).is_some()))
+    })
 }
 
 fn has_second_bearer(authorization: &str) -> bool {
@@ -117,6 +122,33 @@ fn from_cookie<'a>(header: Option<&'a str>, name: &str) -> Result<Option<&'a str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_of_ours_is_seen_beside_others() {
+        let (own, _) = crate::fixtures::token(|_| {});
+        let keys = crate::fixtures::keys();
+        let is_own = |header: &str| is_own_bearer(header, Some(&keys));
+        for header in [
+            format!("Bearer {own}"),
+            format!("Basic eDp5, Bearer {own}"),
+            format!("Bearer {own}, Basic eDp5"),
+            format!("bearer\t{own} ,x"),
+        ] {
+            assert!(is_own(&header), "{header}");
+        }
+        for header in [
+            "",
+            "Basic eDp5",
+            "Bearer of.another.site",
+            "Negotiate abc==",
+        ] {
+            assert!(!is_own(header), "{header}");
+        }
+        assert!(!is_own_bearer(
+            &format!("Bearer {own}"),
+            Some(&KeySet::default())
+        ));
+    }
 
     #[test]
     fn a_cookie_or_a_bearer() {
