@@ -111,11 +111,8 @@ fn wasm_tests(tools: &Tools) -> Result<Counts> {
 }
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command
-        .args(arguments)
-        .current_dir(workspace::root())
-        .env("CARGO_TERM_COLOR", "never");
+    let mut command = workspace::cargo(arguments);
+    command.env("CARGO_TERM_COLOR", "never");
     command
 }
 

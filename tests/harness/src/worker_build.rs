@@ -89,8 +89,7 @@ pub fn build_here() -> Result<()> {
 }
 
 fn compile(tools: &BuildTools, variant: Variant) -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.args([
+    let mut cargo = workspace::cargo(&[
         "build",
         "--quiet",
         "--package",
@@ -100,9 +99,7 @@ fn compile(tools: &BuildTools, variant: Variant) -> Result<PathBuf> {
         "--target",
         wasm_std::TARGET,
     ]);
-    cargo
-        .args(["--features", variant.features()])
-        .current_dir(workspace::root());
+    cargo.args(["--features", variant.features()]);
     cargo.env("WASM_BINDGEN_USE_JS_SYS", "1");
     tools.wasm_std.apply(&mut cargo);
     // Cargo gives both variants the same file, and would build each anew after the other.

@@ -1,6 +1,7 @@
 //! Where things lie: the repository, the target folder, scratch space.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,23 @@ pub fn root() -> &'static Path {
 /// Cargo's target folder, wherever the environment puts it.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A call of cargo in the repository.
+///
+/// What `cargo run` tells a program about its own package is taken away: build scripts that look at it (ring's does) would
+/// run again at every change between a call from a shell and one from here, and half the tree would be compiled anew.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(arguments).current_dir(root());
+    let of_cargo_run = |name: &std::ffi::OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo_run(name)) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 /// This process's own folder, removed when the process has ended, however it ends.

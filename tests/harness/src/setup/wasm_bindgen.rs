@@ -2,7 +2,6 @@
 //! that changes with every version.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -51,17 +50,15 @@ fn install(version: &str, folder: &Path) -> Result<()> {
     // Beside the folder, so that a build which was interrupted goes on where it stopped.
     let objects = cache::root()?.join(format!(".build-wasm-bindgen-cli-{version}"));
     let attempt = |locked: bool| {
-        let mut command = Command::new("cargo");
-        command
-            .args([
-                "install",
-                "wasm-bindgen-cli",
-                "--version",
-                version,
-                "--force",
-                "--root",
-            ])
-            .arg(folder);
+        let mut command = workspace::cargo(&[
+            "install",
+            "wasm-bindgen-cli",
+            "--version",
+            version,
+            "--force",
+            "--root",
+        ]);
+        command.arg(folder);
         command.arg("--target-dir").arg(&objects).current_dir("/");
         if locked {
             command.arg("--locked");
