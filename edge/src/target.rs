@@ -114,7 +114,7 @@ fn canonical(path: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), BadTarget> {
             (b'%', _) => return Err(BadTarget::BadEscape),
             (plain, behind) => (plain, false, behind),
         };
-        refuse_odd_byte(byte, escaped, rest)?;
+        refuse_odd_byte(byte, escaped)?;
         decoded.push(byte);
         if is_unreserved(byte) || (!escaped && is_path_char(byte)) {
             sent.push(char::from(byte));
@@ -122,24 +122,37 @@ fn canonical(path: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), BadTarget> {
             escape(byte, &mut sent);
         }
     }
+    refuse_double_escapes(&sent)?;
     let decoded = String::from_utf8(decoded).map_err(|_| BadTarget::NotUtf8)?;
     Ok((Cow::Owned(sent), Cow::Owned(decoded)))
 }
 
-fn refuse_odd_byte(byte: u8, escaped: bool, rest: &[u8]) -> Result<(), BadTarget> {
+fn refuse_odd_byte(byte: u8, escaped: bool) -> Result<(), BadTarget> {
     match byte {
         b'\\' => Err(BadTarget::HiddenSlash),
         b'/' if escaped => Err(BadTarget::HiddenSlash),
         b';' => Err(BadTarget::Parameters),
         0..=0x1f | 0x7f => Err(BadTarget::Control),
-        // Here `%` is always an escaped one: what follows must not make it an escape for whoever decodes twice.
-        b'%' => match rest {
-            [high, low, ..] if unescape(*high, *low).is_ok() => Err(BadTarget::DoubleEscape),
-            [b'%', ..] => Err(BadTarget::DoubleEscape),
-            _ => Ok(()),
-        },
         _ => Ok(()),
     }
+}
+
+/// What follows an escaped `%` must not make it an escape for whoever decodes twice. `sent` is what counts, for there
+/// `%254%31` has become `%2541`.
+fn refuse_double_escapes(sent: &str) -> Result<(), BadTarget> {
+    let is_escape = |behind: &[u8]| match behind {
+        [b'%', ..] => true,
+        [high, low, ..] => unescape(*high, *low).is_ok(),
+        _ => false,
+    };
+    let doubled = sent
+        .match_indices("%25")
+        .filter_map(|(at, found)| sent.as_bytes().get(at + found.len()..))
+        .any(is_escape);
+    if doubled {
+        return Err(BadTarget::DoubleEscape);
+    }
+    Ok(())
 }
 
 fn refuse_odd_segments(decoded: &str) -> Result<(), BadTarget> {

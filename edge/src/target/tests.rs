@@ -157,6 +157,9 @@ fn paths_that_two_readers_could_read_differently_are_refused() {
                 "/%2500",
                 "/%25%36%31",
                 "/%25%2561",
+                "/%254%31",
+                "/e%25`",
+                "/%25\u{e9}",
             ],
         ),
         (
