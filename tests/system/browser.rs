@@ -1,4 +1,4 @@
-//! A real Chromium signs in, reaches a guarded page, and signs out.
+//! A real Chromium: a person signs in, reaches a guarded page, and signs out; or is told why that does not work.
 
 use std::time::Duration;
 
@@ -11,6 +11,12 @@ use tokio::process::Command;
 async fn a_person_signs_in_sees_the_page_and_signs_out() -> Result<()> {
     let system = System::start().await?;
     run("sign-in.mjs", system.public_url()).await
+}
+
+#[tokio::test]
+async fn a_browser_that_blocks_cookies_is_told_so_and_does_not_loop() -> Result<()> {
+    let system = System::start().await?;
+    run("blocked-cookies.mjs", system.public_url()).await
 }
 
 /// Runs a script of `browser/` with Node and the Chromium of the set-up.

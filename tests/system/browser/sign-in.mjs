@@ -1,17 +1,10 @@
-// Run by browser.rs: `node sign-in.mjs URL`, with CHROMIUM naming the browser and NPM_MODULES the folder of the npm
-// packages. Fails by throwing.
+// Run by browser.rs: `node sign-in.mjs URL`. Fails by throwing.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-
-const { chromium } = createRequire(`${process.env.NPM_MODULES}/`)("playwright-core");
+import { withBrowser } from "./launch.mjs";
 
 const url = process.argv[2];
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
-});
-try {
-  const context = await browser.newContext();
+
+await withBrowser({}, async (context) => {
   const page = await context.newPage();
   const problems = [];
   page.on("console", (message) => {
@@ -51,6 +44,4 @@ try {
   await page.goto(`${url}/app/report?month=5`);
   assert.match(page.url(), /\/auth\/login\?return_to=/);
   assert.deepEqual(problems, [], "no error in the console");
-} finally {
-  await browser.close();
-}
+});
