@@ -50,7 +50,7 @@ async function answered(request, names, env, ctx) {
 	try {
 		const panicked = new Promise((_, reject) => (tell = reject));
 		waiting.add(tell);
-		const result = await Promise.race([answer(request, names, env), panicked]);
+		const result = await Promise.race([answer(request, names, env, ctx), panicked]);
 		return typeof result === "string" ? await send(request, result, env, ctx) : result;
 	} catch (error) {
 		return broken(error);

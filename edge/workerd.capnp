@@ -19,6 +19,11 @@
 #   --socket-addr http=0.0.0.0:8787      where it listens
 #   --external-addr kv=127.0.0.1:8788    a service that speaks workerd's KV protocol: GET /<key> is 200 with the value,
 #                                        or 404. Without one the edge asks the issuer for keys and revocations instead.
+#   --external-addr cache=127.0.0.1:8789 a service that speaks workerd's cache protocol, shared by the processes of one
+#                                        place: GET is 200 with `CF-Cache-Status: HIT` or 504 with MISS, PUT stores the
+#                                        answer in its body, PURGE forgets it. Without one `caches.default.match`
+#                                        throws and `put` says nothing: the worker takes that for a cache that holds
+#                                        nothing, and every process asks the issuer for itself.
 #
 # workerd runs one thread: start one for each core, behind a balancer.
 using Workerd = import "/workerd/workerd.capnp";
@@ -27,6 +32,7 @@ const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
     (name = "kv", external = (address = "127.0.0.1:8788", http = ())),
+    (name = "cache", external = (address = "127.0.0.1:8789", http = ())),
     # Issuer and origin, which may stand on this machine or beside it.
     (name = "internet", network = (
       allow = ["public", "private", "local"],
@@ -54,4 +60,6 @@ const edge :Workerd.Worker = (
     (name = "TRUSTED_CLIENT_IP_HEADER", fromEnvironment = "TRUSTED_CLIENT_IP_HEADER"),
     (name = "REVOCATIONS", kvNamespace = "kv"),
   ],
+  # Where `caches.default` keeps what one process has fetched for the others.
+  cacheApiOutbound = "cache",
 );

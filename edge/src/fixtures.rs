@@ -5,13 +5,13 @@ use std::time::Duration;
 use shared::claims::Claims;
 use shared::id::{SessionId, TokenId, UserId};
 use shared::key::{KeySet, SigningKey};
-use shared::revocation::{OpenSnapshot, Revocation, RevocationSet};
-use shared::secret::Secret;
+use shared::revocation::{OpenUpdate, Revocation, Update};
+use shared::secret::{RootSecret, Secret};
 use shared::time::{UnixMillis, UnixTime};
 use shared::token::{self, Expected, Verified};
 
 use crate::config::Config;
-use crate::view::{Offered, View};
+use crate::view::{Source, Taken, View};
 
 pub(crate) const SITE: &str = "https://site.test";
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
@@ -76,20 +76,24 @@ pub(crate) fn token(change: impl FnOnce(&mut Claims)) -> (String, Verified<Claim
     (text, verified)
 }
 
-/// A view that was `age` seconds old at `now`.
+/// A view that is `age` seconds old at `now`.
 pub(crate) fn view(now: UnixMillis, age: i64, entries: Vec<Revocation>) -> View {
-    let made_at = UnixMillis::from_millis(now.millis() - age * 1000);
-    let set = RevocationSet::from_entries(entries);
-    match View::offer(
-        None,
-        OpenSnapshot {
-            number: 1,
-            made_at,
-            set,
-        },
-        now,
-    ) {
-        Offered::Newer(view) => view,
-        other => panic!("{other:?}"),
-    }
+    let asked_at = UnixMillis::from_millis(now.millis() - age * 1000);
+    let update = Update {
+        number: 1,
+        since: 0,
+        made_at: asked_at,
+        sent_at: asked_at,
+        base: None,
+        entries,
+    };
+    let secrets = [RootSecret::parse("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p").unwrap()];
+    let bytes = update.encode(&secrets[0]);
+    let mut held = None;
+    let open = OpenUpdate::open(&bytes, &secrets).unwrap();
+    assert_eq!(
+        View::take(&mut held, open, Source::Feed(asked_at), asked_at),
+        Taken::Newer
+    );
+    held.unwrap()
 }

@@ -4,6 +4,7 @@
 //! `answer` runs it again, fetching what it lacks in between. So there is one story, and no second opinion.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use shared::claims::Claims;
 use shared::key::KeySet;
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::credential::{self, Credential};
 use crate::csrf::{self, Provenance};
 use crate::freshness;
-use crate::identity::{Inbound, Onward};
+use crate::identity::{Identity, Inbound, Onward};
 use crate::policy::Route;
 use crate::preflight::is_preflight;
 use crate::refusal::Refusal;
@@ -92,8 +93,8 @@ pub enum Reason {
     LacksKeys,
     /// The token names a key that is not held.
     LacksNewerKeys,
-    /// What is known of revocations is too old.
-    LacksRevocations,
+    /// What is known of revocations is older than this, which the rule says.
+    LacksRevocations(Duration),
     /// The access token no longer serves, and there is a refresh token; the refusal holds if that does not help.
     LacksRenewal(Refusal),
 }
@@ -201,7 +202,7 @@ fn guarded<'a>(
     let judged = access
         .ok_or(Reason::Refused(Refusal::Anonymous))
         .and_then(|token| judge(token, asked, known, tokens, rule));
-    let (verified, passed) = judged.map_err(|reason| {
+    let (identity, passed) = judged.map_err(|reason| {
         if can_renew {
             or_renewal(reason)
         } else {
@@ -210,13 +211,12 @@ fn guarded<'a>(
     })?;
     let own_authorization = matches!(credential, Credential::Bearer(_));
     let now = asked.now.to_secs();
-    let claims = Some(verified.claims());
     let mut onward = Onward::to_origin(
         known.config,
         asked.method,
         target,
         inbound(asked, own_authorization),
-        claims,
+        Some(&identity),
         now,
     );
     onward.keeping = rule.cache.into();
@@ -233,23 +233,24 @@ fn judge(
     known: Known<'_>,
     tokens: &mut TokenCache,
     rule: &Rule,
-) -> Result<(Rc<Verified<Claims>>, Passed), Reason> {
-    let verified = match tokens.find(token) {
-        Some(verified) => verified,
+) -> Result<(Rc<Identity>, Passed), Reason> {
+    let identity = match tokens.find(token) {
+        Some(identity) => identity,
         None => {
-            let verified = Rc::new(verify(token, known)?);
-            tokens.remember(token, Rc::clone(&verified));
-            verified
+            let identity = Rc::new(verify(token, known)?.into());
+            tokens.remember(token, Rc::clone(&identity));
+            identity
         }
     };
-    match verdict::decide(rule, &verified, known.view, asked.now, known.patience) {
-        Ok(passed) => Ok((verified, passed)),
+    let verified = identity.token();
+    match verdict::decide(rule, verified, known.view, asked.now, known.patience) {
+        Ok(passed) => Ok((identity, passed)),
         // What the issuer made a moment ago is not old.
         Err(Hold::Refused(Refusal::Token(Rejection::Expired))) if asked.renewed.is_some() => {
             Err(Refusal::ClocksDiffer.into())
         }
         Err(Hold::Refused(refusal)) => Err(refusal.into()),
-        Err(Hold::NeedsRevocations) => Err(Reason::LacksRevocations),
+        Err(Hold::NeedsRevocations) => Err(Reason::LacksRevocations(rule.freshness)),
     }
 }
 

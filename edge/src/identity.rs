@@ -8,6 +8,7 @@ use shared::assertion::{self, Request};
 use shared::claims::Claims;
 use shared::cookie;
 use shared::time::UnixTime;
+use shared::token::Verified;
 use shared::wire::header;
 
 use crate::config::Config;
@@ -68,6 +69,40 @@ impl From<Cache> for Keeping {
     }
 }
 
+/// A verified token, and what the origin is told of its user: the same for every request with this token.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    token: Verified<Claims>,
+    /// Lines as in [`Onward::encode`].
+    headers: String,
+    asserted: assertion::User,
+}
+
+impl From<Verified<Claims>> for Identity {
+    fn from(token: Verified<Claims>) -> Self {
+        let claims = token.claims();
+        let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
+        let headers = format!(
+            "\n{}:{user}\n{}:{session}\n{}:{roles}",
+            header::USER,
+            header::SESSION,
+            header::ROLES
+        );
+        Self {
+            headers,
+            asserted: claims.into(),
+            token,
+        }
+    }
+}
+
+impl Identity {
+    /// The token.
+    pub const fn token(&self) -> &Verified<Claims> {
+        &self.token
+    }
+}
+
 /// The headers of a request that decide what happens to its others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inbound<'a> {
@@ -91,18 +126,20 @@ pub struct Onward<'a> {
     url: String,
     dropped: Vec<&'a str>,
     set: Vec<(&'static str, Cow<'a, str>)>,
+    /// Headers that name the user, in lines.
+    user: String,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<String>,
 }
 
 impl<'a> Onward<'a> {
-    /// A request to the origin: our cookies and every header that could pass for ours are gone; what `claims` say is on it.
+    /// A request to the origin: our cookies and every header that could pass for ours are gone; whose it is is on it.
     pub fn to_origin(
         config: &Config,
         method: &str,
         target: &Target<'_>,
         inbound: Inbound<'a>,
-        claims: Option<&Claims>,
+        identity: Option<&Identity>,
         now: UnixTime,
     ) -> Self {
         let path_and_query = target.path_and_query();
@@ -116,23 +153,15 @@ impl<'a> Onward<'a> {
             onward.dropped.push("authorization");
         }
         onward.cut_cookies(inbound.cookie);
-        if let Some(claims) = claims {
+        if let Some(identity) = identity {
             let request = Request {
                 method,
                 authority: config.public.authority(),
                 path_and_query: &path_and_query,
             };
-            let assertion = assertion::assert(&config.assertion_key.0, request, claims, now);
-            onward
-                .set
-                .push((header::USER, claims.sub.to_string().into()));
-            onward
-                .set
-                .push((header::SESSION, claims.sid.to_string().into()));
-            onward
-                .set
-                .push((header::ROLES, claims.roles.join(",").into()));
-            onward.set.push((header::ASSERTION, assertion.into()));
+            let key = &config.assertion_key.0;
+            let assertion = assertion::assert(key, request, &identity.asserted, now);
+            onward.user = [&identity.headers, "\n", header::ASSERTION, ":", &assertion].concat();
         }
         onward
     }
@@ -167,6 +196,7 @@ impl<'a> Onward<'a> {
             url: [base, path_and_query].concat(),
             dropped: names.lines().filter(|name| is_dropped(name)).collect(),
             set: Vec::new(),
+            user: String::new(),
             cookies: Vec::new(),
         }
     }
@@ -184,7 +214,7 @@ impl<'a> Onward<'a> {
     /// number `name:value` to set on the request and `+value`, a `Set-Cookie` for the answer. No part can hold a line
     /// break: URLs are escaped, names and values come out of parsed headers.
     pub fn encode(&self) -> String {
-        let mut text = String::with_capacity(1024);
+        let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
             Upstream::Origin => 'o',
             Upstream::Issuer => 'i',
@@ -211,6 +241,7 @@ impl<'a> Onward<'a> {
         for (name, value) in &self.set {
             text.extend(["\n", name, ":", value]);
         }
+        text.push_str(&self.user);
         for cookie in &self.cookies {
             text.extend(["\n+", cookie]);
         }

@@ -4,17 +4,33 @@
 //! request. The key is the whole text of the token, so that no other spelling of it finds the entry.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
-use shared::claims::Claims;
-use shared::token::Verified;
+use crate::identity::Identity;
 
 /// Tokens in one generation. There are two: at most a few megabytes.
 const GENERATION: usize = 512;
 
-/// No random seed is needed: only tokens that the issuer signed become keys.
-type Generation = HashMap<Box<str>, Rc<Verified<Claims>>, BuildHasherDefault<DefaultHasher>>;
+type Generation = HashMap<Box<str>, Rc<Identity>, BuildHasherDefault<EndOfSignature>>;
+
+/// The last eight characters of a token: 42 bits or more of its signature, which are as good as random. Nobody but the
+/// issuer makes keys of this map, so nobody can make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+struct EndOfSignature(u64);
+
+impl Hasher for EndOfSignature {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(end) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*end);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // Characters fill no byte evenly; a multiplication spreads them (Knuth, The Art of Computer Programming, 6.4).
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
 
 /// A bounded memory: when the young generation is full, it becomes the old one and the old one is forgotten.
 #[derive(Debug, Default)]
@@ -25,7 +41,7 @@ pub struct TokenCache {
 
 impl TokenCache {
     /// The claims of `token`, if its signature was checked here before.
-    pub fn find(&mut self, token: &str) -> Option<Rc<Verified<Claims>>> {
+    pub fn find(&mut self, token: &str) -> Option<Rc<Identity>> {
         if let Some(found) = self.young.get(token) {
             return Some(Rc::clone(found));
         }
@@ -35,15 +51,15 @@ impl TokenCache {
     }
 
     /// Remembers that `token` was verified.
-    pub fn remember(&mut self, token: &str, verified: Rc<Verified<Claims>>) {
-        self.insert(token.into(), verified);
+    pub fn remember(&mut self, token: &str, identity: Rc<Identity>) {
+        self.insert(token.into(), identity);
     }
 
-    fn insert(&mut self, token: Box<str>, verified: Rc<Verified<Claims>>) {
+    fn insert(&mut self, token: Box<str>, identity: Rc<Identity>) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(token, verified);
+        self.young.insert(token, identity);
     }
 }
 
@@ -55,11 +71,11 @@ mod tests {
     #[test]
     fn it_stays_bounded_and_keeps_what_is_used() {
         let (_, verified) = fixtures::token(|_| {});
-        let verified = Rc::new(verified);
+        let identity = Rc::new(Identity::from(verified));
         let mut cache = TokenCache::default();
-        cache.remember("kept", Rc::clone(&verified));
+        cache.remember("kept", Rc::clone(&identity));
         for index in 0..10 * GENERATION {
-            cache.remember(&format!("token {index}"), Rc::clone(&verified));
+            cache.remember(&format!("token {index}"), Rc::clone(&identity));
             assert!(cache.find("kept").is_some());
             assert!(cache.young.len() + cache.old.len() <= 2 * GENERATION + 1);
         }

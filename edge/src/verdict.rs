@@ -57,7 +57,7 @@ pub fn decide(
     patience: Patience,
 ) -> Result<Passed, Hold> {
     token::check_time(token, now.to_secs()).map_err(Refusal::Token)?;
-    match view.map_or(Standing::Good, |view| view.set().standing(token)) {
+    match view.map_or(Standing::Good, |view| view.standing(token)) {
         Standing::Good => {}
         Standing::Stale => return Err(Refusal::ClaimsStale.into()),
         Standing::Revoked => return Err(Refusal::SessionEnded.into()),

@@ -1,132 +1,134 @@
 //! What an isolate knows of revocations, and how old that is.
+//!
+//! A view only grows: an update is a union, so nothing that arrives late, twice or out of order can take a revocation
+//! away, and what an older update says is known already.
 
 use std::time::Duration;
 
-use shared::revocation::{OpenSnapshot, RevocationSet};
+use shared::claims::Claims;
+use shared::revocation::{BaseName, OpenUpdate, RevocationSet, Standing};
 use shared::time::UnixMillis;
+use shared::token::Verified;
 
-/// A snapshot that was accepted.
+/// How far the clocks of issuer and edge may be apart. It counts against us: see [`Source`].
+pub const SKEW: Duration = Duration::from_secs(5);
+
+/// The revocations that are known.
 #[derive(Clone, Debug)]
 pub struct View {
     number: u64,
-    made_at: UnixMillis,
     as_of: UnixMillis,
+    base: Option<BaseName>,
     set: RevocationSet,
+    part: usize,
 }
 
-/// What became of a snapshot.
-#[derive(Debug)]
-pub enum Offered {
-    /// Take it.
-    Newer(View),
+/// Where an update comes from, and what that says of its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// KV, asked at this time. When the publisher read Postgres is told by its clock, so [`SKEW`] is added to the age.
+    Kv(UnixMillis),
+    /// The issuer, asked at this time. It says how long it had known then, so only this clock counts.
+    Feed(UnixMillis),
+}
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// More is known now, or the same is known to be younger.
+    Newer,
     /// It says nothing that is not known.
     Known,
-    /// Its number is below the one held: somebody shows an old state. The one held stays, and its age counts on.
-    Older {
-        /// The number held.
-        held: u64,
-        /// The number shown.
-        shown: u64,
-    },
+    /// This base, or an answer of the issuer, is needed first.
+    Lacks(BaseName),
+    /// It continues something that is not held.
+    Misfit,
+    /// The issuer's clock is so far from this one that no age can be told.
+    ClocksDiffer(Duration),
 }
 
 impl View {
-    /// Compares a snapshot whose MAC holds, asked for at `asked_at`, with the view held.
-    pub fn offer(held: Option<&Self>, snapshot: OpenSnapshot, asked_at: UnixMillis) -> Offered {
-        match held {
-            Some(held) if snapshot.number < held.number => {
-                return Offered::Older {
-                    held: held.number,
-                    shown: snapshot.number,
-                };
-            }
-            // One number may be given to several snapshots; then the later one knows more.
-            Some(held) if snapshot.number == held.number && snapshot.made_at <= held.made_at => {
-                return Offered::Known;
-            }
-            _ => {}
+    /// Adds an update whose MAC holds to the view `held`, and forgets at `now` a part of what has expired.
+    ///
+    /// A lower number than the one held is an older state: nothing of it is taken.
+    pub fn take(
+        held: &mut Option<Self>,
+        update: OpenUpdate<'_>,
+        source: Source,
+        now: UnixMillis,
+    ) -> Taken {
+        let as_of = match as_of(&update, source) {
+            Ok(as_of) => as_of,
+            Err(apart) => return Taken::ClocksDiffer(apart),
+        };
+        let (number, base) = held
+            .as_ref()
+            .map_or((0, None), |view| (view.number, view.base));
+        if update.number < number
+            || (held
+                .as_ref()
+                .is_some_and(|view| update.number == number && as_of <= view.as_of))
+        {
+            return Taken::Known;
         }
-        Offered::Newer(Self {
-            number: snapshot.number,
-            made_at: snapshot.made_at,
-            // It cannot know more than there was to know when it was asked for, whatever the issuer's clock says.
-            as_of: snapshot.made_at.min(asked_at),
-            set: snapshot.set,
-        })
+        if !update.fits(number, base) {
+            return update.base.map_or(Taken::Misfit, Taken::Lacks);
+        }
+        let view = held.get_or_insert_with(|| Self {
+            number: 0,
+            as_of,
+            base: None,
+            set: RevocationSet::default(),
+            part: 0,
+        });
+        view.number = update.number;
+        view.as_of = view.as_of.max(as_of);
+        view.base = update.base.or(view.base);
+        view.set.extend(update.entries);
+        view.set.drop_expired(now.to_secs(), view.part);
+        view.part = (view.part + 1) % RevocationSet::PARTS;
+        Taken::Newer
     }
 
-    /// How old the knowledge is.
+    /// How old the knowledge is: what was committed longer ago than this is in it.
     pub fn age(&self, now: UnixMillis) -> Duration {
         now.since(self.as_of)
     }
 
-    /// The revocations.
-    pub const fn set(&self) -> &RevocationSet {
-        &self.set
+    /// The standing of a token.
+    pub fn standing(&self, token: &Verified<Claims>) -> Standing {
+        self.set.standing(token)
     }
 
-    /// The snapshot's number.
+    /// Up to where the issuer's feed need not repeat itself.
     pub const fn number(&self) -> u64 {
         self.number
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn snapshot(number: u64, made_at: i64) -> OpenSnapshot {
-        OpenSnapshot {
-            number,
-            made_at: UnixMillis::from_millis(made_at),
-            set: RevocationSet::default(),
+/// The time, by this clock, before which everything committed is in the update.
+fn as_of(update: &OpenUpdate<'_>, source: Source) -> Result<UnixMillis, Duration> {
+    match source {
+        Source::Kv(read_at) => {
+            let ahead = update.made_at.since(read_at);
+            if ahead > SKEW {
+                return Err(ahead);
+            }
+            Ok(update.made_at.min(read_at).minus(SKEW))
         }
-    }
-
-    fn at(millis: i64) -> UnixMillis {
-        UnixMillis::from_millis(millis)
-    }
-
-    fn view(number: u64, made_at: i64) -> View {
-        match View::offer(None, snapshot(number, made_at), at(i64::MAX)) {
-            Offered::Newer(view) => view,
-            other => panic!("{other:?}"),
+        Source::Feed(asked_at) => {
+            // Also what keeps an old answer from passing for a new one.
+            let apart = update
+                .sent_at
+                .since(asked_at)
+                .max(asked_at.since(update.sent_at));
+            if apart > SKEW {
+                return Err(apart);
+            }
+            Ok(asked_at.minus(update.sent_at.since(update.made_at)))
         }
-    }
-
-    #[test]
-    fn the_number_never_goes_back() {
-        let held = view(7, 1_000);
-        assert!(matches!(
-            View::offer(Some(&held), snapshot(6, 9_000), at(9_000)),
-            Offered::Older { held: 7, shown: 6 }
-        ));
-        assert!(matches!(
-            View::offer(Some(&held), snapshot(7, 1_000), at(9_000)),
-            Offered::Known
-        ));
-        assert!(matches!(
-            View::offer(Some(&held), snapshot(7, 999), at(9_000)),
-            Offered::Known
-        ));
-        assert!(matches!(
-            View::offer(Some(&held), snapshot(7, 1_001), at(9_000)),
-            Offered::Newer(_)
-        ));
-        assert!(matches!(
-            View::offer(Some(&held), snapshot(8, 500), at(9_000)),
-            Offered::Newer(_)
-        ));
-    }
-
-    #[test]
-    fn a_clock_that_runs_ahead_makes_nothing_younger() {
-        let Offered::Newer(ahead) = View::offer(None, snapshot(1, 1_000_000), at(5_000)) else {
-            panic!()
-        };
-        assert_eq!(ahead.age(at(8_000)), Duration::from_secs(3));
-        // A copy made before it, but read after it, is not taken for newer.
-        let copy = View::offer(Some(&ahead), snapshot(1, 999_000), at(9_000));
-        assert!(matches!(copy, Offered::Known));
     }
 }
+
+#[cfg(test)]
+mod tests;

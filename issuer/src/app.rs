@@ -81,6 +81,10 @@ impl App {
         let public = bind(config.listen_addr).await?;
         let admin = bind(config.admin_listen_addr).await?;
         let services = Arc::new(Services::new(config, clock, store).await?);
+        // The first read is of everything and may take a while: better before anybody waits for it.
+        let mut conn = services.store.conn().await?;
+        services.ledger.refresh(&mut conn).await?;
+        drop(conn);
         Ok(Self {
             services,
             kv,

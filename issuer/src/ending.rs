@@ -1,6 +1,6 @@
 //! Ending sessions: the rows, what must be announced to the edges, and the log, all in the caller's transaction.
 
-use shared::id::{SessionId, UserId};
+use shared::id::{SessionId, TokenId, UserId};
 use shared::time::UnixMillis;
 
 use crate::fault::Fault;
@@ -9,7 +9,8 @@ use crate::session::policy::Policy;
 use crate::session::{EndReason, end};
 use crate::store::events::{Event, Kind};
 use crate::store::users::User;
-use crate::store::{Store, StoreError, Tx, events, revocations, sessions};
+use crate::store::{Store, StoreError, Tx, events, revocations, sessions, users};
+use crate::time::Clock;
 
 /// Ends those of `ids` that are not ended yet and returns how many that were. `from` says who does it, from where.
 ///
@@ -75,6 +76,59 @@ pub async fn end_all(
     end_sessions(tx, &ids, reason, from, now).await
 }
 
+/// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced.
+///
+/// Sign-ins under way are waited for, later ones wait: each is either ended too, or gets a token that is issued no earlier
+/// than the revocation says. A refresh under way is ended with its row, or finds the row ended and gives out nothing.
+///
+/// # Errors
+/// [`StoreError`]; nothing has happened then.
+pub async fn end_everyone(
+    store: &Store,
+    clock: &Clock,
+    policy: &Policy,
+) -> Result<u64, StoreError> {
+    let mut tx = store.tx("end every session").await?;
+    users::lock_all(&mut tx).await?;
+    // Under the lock, as a sign-in reads it.
+    let now = clock.now();
+    let ended = sessions::end_everyone(&mut tx, EndReason::Administrator, now).await?;
+    let longest = sessions::longest_access(&mut tx, None).await?;
+    let announcement = end::of_everyone(ended.last_minted, longest, policy.access, now);
+    revocations::append(&mut tx, &[announcement], now).await?;
+    let detail = ended.count.to_string();
+    let event = Event {
+        detail: &detail,
+        ..Event::new(Kind::EveryoneEnded)
+    };
+    events::record(&mut tx, &event, now).await?;
+    tx.commit().await?;
+    Ok(ended.count)
+}
+
+/// Revokes one access token; its session stands, and a refresh brings another token.
+///
+/// # Errors
+/// [`StoreError`]; nothing has happened then.
+pub async fn revoke_token(
+    store: &Store,
+    token: TokenId,
+    policy: &Policy,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let mut tx = store.tx("revoke token").await?;
+    let longest = sessions::longest_access(&mut tx, None).await?;
+    let announcement = end::of_token(token, longest, policy.access, now);
+    revocations::append(&mut tx, &[announcement], now).await?;
+    let detail = token.to_string();
+    let event = Event {
+        detail: &detail,
+        ..Event::new(Kind::TokenRevoked)
+    };
+    events::record(&mut tx, &event, now).await?;
+    tx.commit().await
+}
+
 /// Announces that the user's claims are now of version `below`.
 ///
 /// # Errors
@@ -86,7 +140,7 @@ pub async fn announce_claims(
     policy: &Policy,
     now: UnixMillis,
 ) -> Result<(), Fault> {
-    let longest = sessions::longest_access(tx, user.id).await?;
+    let longest = sessions::longest_access(tx, Some(user.id)).await?;
     let announcement = end::of_claims(user.id, below, longest, policy.access, now);
     Ok(revocations::append(tx, &[announcement], now).await?)
 }

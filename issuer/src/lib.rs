@@ -1,8 +1,8 @@
 //! The issuer of Portcullis: it owns users, sessions, keys and revocations, and is the only one who makes tokens.
 //!
 //! Imports go down this list, never back up: [`cli`] → [`app`] → `http`, [`publish`], [`sweep`], [`signals`] →
-//! [`services`] → [`users`], [`sign_in`], [`ending`] → [`mint`] → [`keyring`], [`password`] → [`store`] → [`session`],
-//! [`config`]. Below all: [`time`] and [`entropy`], the only sources of time and chance.
+//! [`services`] → [`users`], [`sign_in`], [`ending`] → [`mint`] → [`keyring`], [`ledger`], [`password`] → [`store`] →
+//! [`session`], [`config`]. Below all: [`time`] and [`entropy`], the only sources of time and chance.
 //!
 //! All SQL is in [`store`]. [`session`] decides and touches nothing. Status codes are chosen in `http/error.rs`.
 #![deny(missing_docs)]
@@ -19,6 +19,7 @@ pub mod entropy;
 pub mod fault;
 mod http;
 pub mod keyring;
+pub mod ledger;
 pub mod mint;
 pub mod password;
 pub mod publish;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyring::Keyring;
+use crate::ledger::Ledger;
 use crate::mint::Minter;
 use crate::password::Passwords;
 use crate::sign_in::SignIns;
@@ -25,6 +26,8 @@ pub struct Services {
     pub minter: Minter,
     /// Passwords.
     pub passwords: Passwords,
+    /// Revocations; it has read none yet.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Services {
@@ -39,6 +42,7 @@ impl Services {
         Ok(Self {
             minter: Minter::new(&config, keyring.clone()),
             passwords: Passwords::new(cores).await?,
+            ledger: Arc::new(Ledger::new(store.clone(), clock.clone())),
             config,
             clock,
             store,

@@ -30,16 +30,18 @@ pub async fn listen(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Notify>)
 
 async fn hear(services: &Services, wake: &Wake, keys: &Notify) -> Result<(), StoreError> {
     let mut listener = Listener::connect(&services.store).await?;
-    keys.notify_one();
-    wake.revocations.notify_one();
+    let all = || {
+        keys.notify_one();
+        wake.revocations.send_replace(());
+        wake.everything.send_replace(());
+    };
+    all();
     loop {
         match listener.next().await? {
-            Some(Signal::Revocations) => wake.revocations.notify_one(),
+            Some(Signal::Revocations) => wake.revocations.send_replace(()),
             Some(Signal::Keys) => keys.notify_one(),
-            None => {
-                keys.notify_one();
-                wake.revocations.notify_one();
-            }
+            Some(Signal::Republish) => wake.everything.send_replace(()),
+            None => all(),
         }
     }
 }
@@ -58,7 +60,7 @@ pub async fn reload_keys(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Not
         {
             Ok(()) if known() != before => {
                 tracing::info!("the signing keys changed");
-                wake.keys.notify_one();
+                wake.keys.send_replace(());
             }
             Ok(()) => {}
             Err(error) => {

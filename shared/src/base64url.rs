@@ -8,6 +8,11 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Appends what [`encode`] gives to `text`.
+pub(crate) fn push(text: &mut String, bytes: impl AsRef<[u8]>) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 /// Decodes `text`; `None` where it has padding, a foreign character, or non-zero trailing bits.
 pub(crate) fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()

@@ -65,9 +65,9 @@ mod tests {
         )
         .unwrap();
         for secret in &secrets {
-            let closed = close(b"payload".to_vec(), Purpose::Snapshot, secret);
+            let closed = close(b"payload".to_vec(), Purpose::RevocationUpdate, secret);
             assert_eq!(
-                open(&closed, Purpose::Snapshot, &secrets),
+                open(&closed, Purpose::RevocationUpdate, &secrets),
                 Ok(&b"payload"[..])
             );
             assert_eq!(
@@ -76,20 +76,20 @@ mod tests {
             );
             for cut in 0..closed.len() {
                 assert_eq!(
-                    open(&closed[..cut], Purpose::Snapshot, &secrets),
+                    open(&closed[..cut], Purpose::RevocationUpdate, &secrets),
                     Err(EnvelopeError::BadMac)
                 );
                 let mut flipped = closed.clone();
                 flipped[cut] ^= 1;
                 assert_eq!(
-                    open(&flipped, Purpose::Snapshot, &secrets),
+                    open(&flipped, Purpose::RevocationUpdate, &secrets),
                     Err(EnvelopeError::BadMac)
                 );
             }
         }
-        let old_only = close(b"payload".to_vec(), Purpose::Snapshot, &secrets[1]);
+        let old_only = close(b"payload".to_vec(), Purpose::RevocationUpdate, &secrets[1]);
         assert_eq!(
-            open(&old_only, Purpose::Snapshot, &secrets[..1]),
+            open(&old_only, Purpose::RevocationUpdate, &secrets[..1]),
             Err(EnvelopeError::BadMac)
         );
     }

@@ -15,6 +15,13 @@ impl HmacKey {
         }
     }
 
+    /// A key that has taken in `start`: its tags are those of messages that begin so.
+    pub(crate) fn begun_with(&self, start: &[u8]) -> Self {
+        let mut state = self.0.clone();
+        state.update(start);
+        Self(state)
+    }
+
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; 32] {
         let mut mac = self.0.clone();
         mac.update(message);

@@ -153,8 +153,8 @@ pub(crate) fn refuse_default_looking(text: &str) -> Result<(), SecretError> {
 pub enum Purpose {
     /// The token with which edge and issuer recognise each other.
     EdgeToken,
-    /// The MAC of a revocation snapshot.
-    Snapshot,
+    /// The MAC of a revocation update.
+    RevocationUpdate,
     /// The MAC of a published key set.
     KeySet,
     /// The signature of `Portcullis-Assertion`.
@@ -166,7 +166,7 @@ impl Purpose {
     pub(crate) const fn label(self) -> &'static [u8] {
         match self {
             Self::EdgeToken => b"portcullis edge-token v1",
-            Self::Snapshot => b"portcullis revocation-snapshot v1",
+            Self::RevocationUpdate => b"portcullis revocation-update v2",
             Self::KeySet => b"portcullis key-set v1",
             Self::Assertion => b"portcullis assertion v1",
         }
@@ -294,10 +294,13 @@ mod tests {
     #[test]
     fn each_purpose_has_its_own_key() {
         let root = RootSecret::parse(GOOD).unwrap();
-        assert_ne!(root.derive(Purpose::Snapshot), root.derive(Purpose::KeySet));
+        assert_ne!(
+            root.derive(Purpose::RevocationUpdate),
+            root.derive(Purpose::KeySet)
+        );
         assert_eq!(
-            root.derive(Purpose::Snapshot),
-            root.derive(Purpose::Snapshot)
+            root.derive(Purpose::RevocationUpdate),
+            root.derive(Purpose::RevocationUpdate)
         );
     }
 }

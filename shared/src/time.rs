@@ -63,6 +63,12 @@ impl UnixMillis {
         Self(self.0.saturating_add_unsigned(by))
     }
 
+    /// This moment moved earlier by the whole milliseconds of `by`.
+    pub fn minus(self, by: Duration) -> Self {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub_unsigned(by))
+    }
+
     /// How long after `earlier` this is; zero if it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(

@@ -29,8 +29,10 @@ pub mod header {
 pub mod kv {
     /// The published key set: [`KeySet::publish`](crate::key::KeySet::publish).
     pub const KEY_SET: &str = "keys";
-    /// The newest revocation snapshot: [`Snapshot::encode`](crate::revocation::Snapshot::encode).
+    /// The head of the revocations: see [`Update`](crate::revocation::Update).
     pub const REVOCATIONS_HEAD: &str = "revocations:head";
+    /// What the key of a base begins with; its name follows.
+    pub const REVOCATIONS_BASE: &str = "revocations:base:";
 }
 
 /// The `client_id` (RFC 9068 §2.2) of tokens that are kept in cookies.

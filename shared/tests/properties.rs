@@ -8,7 +8,9 @@ use shared::cookie;
 use shared::id::{Fingerprint, SessionId, TokenId, UserId};
 use shared::key::{KeySet, SigningKey};
 use shared::refresh_token::RefreshToken;
-use shared::revocation::{Entry, Revocation, RevocationSet, Snapshot, Standing};
+use shared::revocation::{
+    BaseName, Entry, OpenUpdate, Revocation, RevocationSet, Standing, Update,
+};
 use shared::seal::{SealKeys, SealPurpose};
 use shared::secret::RootSecret;
 use shared::time::{UnixMillis, UnixTime};
@@ -88,27 +90,86 @@ proptest! {
     }
 
     #[test]
-    fn order_and_repetition_do_not_matter(mut revocations in vec(revocation(), 0..8)) {
-        let once = RevocationSet::from_entries(revocations.clone());
-        let doubled: Vec<_> = revocations.iter().chain(&revocations).copied().collect();
-        prop_assert_eq!(&RevocationSet::from_entries(doubled), &once);
+    fn order_and_repetition_do_not_matter(
+        mut revocations in vec(revocation(), 0..8), cut in 0..8usize,
+    ) {
+        let at_once = RevocationSet::from_entries(revocations.clone());
+        let (first, second) = revocations.split_at(cut.min(revocations.len()));
+        let mut in_turn = RevocationSet::from_entries(second.to_vec());
+        in_turn.extend(first.to_vec());
+        in_turn.extend(second.to_vec());
+        prop_assert_eq!(&in_turn, &at_once);
         revocations.reverse();
-        prop_assert_eq!(&RevocationSet::from_entries(revocations), &once);
+        prop_assert_eq!(&RevocationSet::from_entries(revocations), &at_once);
+    }
+
+    /// A revocation lives at least as long as every token it names (`issuer/session/end`), so forgetting the expired ones
+    /// changes nothing for a token that is still valid.
+    #[test]
+    fn forgetting_what_has_expired_resurrects_no_valid_token(
+        token in verified_token(), revocations in vec(revocation(), 0..8), now in 0..900i64, sweeps in 0..40usize,
+    ) {
+        let outlive_the_token = |mut one: Revocation| {
+            one.expires = UnixTime::from_secs(900 + one.expires.secs());
+            one
+        };
+        let whole = RevocationSet::from_entries(revocations.into_iter().map(outlive_the_token));
+        let mut swept = whole.clone();
+        (0..sweeps).for_each(|part| swept.drop_expired(UnixTime::from_secs(now), part));
+        prop_assert_eq!(swept.standing(&token), whole.standing(&token));
     }
 
     #[test]
-    fn a_snapshot_survives_its_encoding(
-        number: u64, millis: i64, entries in vec(revocation(), 0..20),
+    fn what_has_expired_is_gone_after_a_whole_sweep(revocations in vec(revocation(), 0..20), now in 0..300i64) {
+        let mut swept = RevocationSet::from_entries(revocations.clone());
+        (0..RevocationSet::PARTS).for_each(|part| swept.drop_expired(UnixTime::from_secs(now), part));
+        let kept = |one: &Revocation| (one.expires.secs() + 59) / 60 * 60 > now;
+        let alive = RevocationSet::from_entries(revocations.into_iter().filter(kept));
+        prop_assert!(swept.len() <= alive.len());
+    }
+
+    /// Only a newer token has a better standing: one of another session, with a higher `ver`, issued later.
+    #[test]
+    fn the_same_token_never_stands_better_after_more_updates(
+        token in verified_token(), updates in vec(vec(revocation(), 0..3), 0..5),
     ) {
-        let snapshot = Snapshot { number, made_at: UnixMillis::from_millis(millis), entries };
-        let open = Snapshot::open(&snapshot.encode(&secret()), &[secret()]).unwrap();
-        prop_assert_eq!((open.number, open.made_at), (snapshot.number, snapshot.made_at));
-        prop_assert_eq!(open.set, RevocationSet::from_entries(snapshot.entries));
+        let mut set = RevocationSet::default();
+        let mut before = set.standing(&token);
+        for update in updates {
+            set.extend(update);
+            let after = set.standing(&token);
+            prop_assert!(after >= before);
+            before = after;
+        }
+    }
+
+    #[test]
+    fn an_update_survives_its_encoding(
+        number: u64, since: u64, millis: i64, base: Option<u64>, entries in vec(revocation(), 0..20),
+    ) {
+        let update = Update {
+            number,
+            since,
+            made_at: UnixMillis::from_millis(millis),
+            sent_at: UnixMillis::from_millis(millis),
+            base: base.map(BaseName::from_random),
+            entries,
+        };
+        let (bytes, secrets) = (update.encode(&secret()), [secret()]);
+        let open = OpenUpdate::open(&bytes, &secrets).unwrap();
+        let entries = open.entries.clone().collect();
+        prop_assert_eq!(open.to_update(), Update { entries, ..update.clone() });
+        let minutes = |mut one: Revocation| {
+            one.expires = UnixTime::from_secs((one.expires.secs() + 59) / 60 * 60);
+            one
+        };
+        let rounded = RevocationSet::from_entries(update.entries.into_iter().map(minutes));
+        prop_assert_eq!(RevocationSet::from_entries(open.entries), rounded);
     }
 
     #[test]
     fn foreign_bytes_never_open_and_never_panic(bytes in vec(any::<u8>(), 0..200), text in ".{0,200}") {
-        prop_assert!(Snapshot::open(&bytes, &[secret()]).is_err());
+        prop_assert!(OpenUpdate::open(&bytes, &[secret()]).is_err());
         prop_assert!(KeySet::open(&bytes, &[secret()]).is_err());
         let seals = SealKeys::parse(SECRET).unwrap();
         prop_assert!(seals.open(SealPurpose::RefreshToken, "i", &bytes).is_err());

@@ -51,7 +51,10 @@ fn is_test_file(path: &Path) -> bool {
 }
 
 fn without_tests_and_comments(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let tests = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
+    let code = tests.iter().fold(text, |code, start| {
+        code.split(start).next().unwrap_or_default()
+    });
     code.lines()
         .map(|line| line.split_once("//").map_or(line, |(code, _)| code))
         .collect::<Vec<_>>()

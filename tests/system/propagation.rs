@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use harness::kv::Fault;
 use harness::system::{ADA, BOB, Link, System};
 use harness::wait::until;
+use shared::cookie;
 use shared::wire::kv;
 
-use crate::support::until_published;
+use crate::support::{access_token, operator, until_published};
 
 #[tokio::test]
 async fn a_strict_route_refuses_an_ended_session_within_two_seconds() -> Result<()> {
@@ -185,6 +186,52 @@ async fn a_bad_or_old_snapshot_in_kv_does_not_bring_a_session_back() -> Result<(
             .await?
             .expect_problem(401, "session_ended")?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn everyone_is_refused_at_every_edge_and_may_sign_in_anew() -> Result<()> {
+    let system = System::builder().edges(2).start().await?;
+    let (ada, bob) = (system.login(&ADA).await?, system.login(&BOB).await?);
+    let others = bob.copy().at(system.edges[1].addr());
+    for client in [&ada, &bob, &others] {
+        client.get("/api/x").await?.expect(200)?;
+    }
+    operator(&system, &["sessions", "end", "--everyone"]).await?;
+    until_published(&system).await?;
+    for edge in &system.edges {
+        edge.restart().await?;
+    }
+    for client in [&ada, &bob, &others] {
+        client
+            .get("/api/x")
+            .await?
+            .expect_problem(401, "session_ended")?;
+    }
+    system.login(&ADA).await?.get("/api/x").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_revoked_token_is_refused_and_its_session_goes_on() -> Result<()> {
+    let system = System::builder()
+        .setting("JWT_SECRET", "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p")
+        .start()
+        .await?;
+    let owner = system.login(&BOB).await?;
+    let thief = owner.copy();
+    thief.remove_cookie(cookie::REFRESH);
+    thief.get("/api/x").await?.expect(200)?;
+    let jti = access_token(&system, &owner)?.claims().jti.to_string();
+    operator(&system, &["tokens", "revoke", &jti]).await?;
+    until_published(&system).await?;
+    system.edges[0].restart().await?;
+    thief
+        .get("/api/x")
+        .await?
+        .expect_problem(401, "session_ended")?;
+    owner.refresh().await?.expect(200)?;
+    owner.get("/api/x").await?.expect(200)?;
     Ok(())
 }
 

@@ -1,35 +1,105 @@
 //! What several tests ask of the stack, over what [`System`] itself can do.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use harness::system::{System, issuer_program};
+use harness::system::{Client, System, issuer_program};
 use harness::wait::until;
-use shared::revocation::Snapshot;
-use shared::wire::kv;
+use issuer::store::revocations;
+use shared::claims::Claims;
+use shared::cookie;
+use shared::key::{KeySet, SigningKey};
+use shared::revocation::{Entry, OpenUpdate, Update};
+use shared::secret::RootSecret;
+use shared::token::{self, Expected, Verified};
+use shared::wire::{edge_token, header, kv};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// Waits until KV holds a snapshot that the publisher began to make after this call: with all that was committed before.
+/// Waits until KV holds every live revocation that Postgres holds now.
 pub(crate) async fn until_published(system: &System) -> Result<()> {
-    let asked_at = system.clock().now();
+    let mut db = system.db.connect().await?;
+    let live: BTreeSet<Entry> = revocations::tail(&mut db, 0, system.clock().now())
+        .await?
+        .rows
+        .into_iter()
+        .map(|(_, revocation)| revocation.entry)
+        .collect();
     until(
-        "a newer snapshot in KV",
+        "KV to hold what Postgres holds",
         Duration::from_secs(40),
-        async || published(system).is_ok_and(|snapshot| snapshot.made_at >= asked_at),
+        async || published(system).is_ok_and(|found| live.is_subset(&found.entries())),
     )
     .await
 }
 
-/// What KV holds. The tests look inside without checking the MAC: that is the edge's business.
-pub(crate) fn published(system: &System) -> Result<Snapshot> {
+/// What KV holds of revocations.
+pub(crate) struct Published {
+    pub(crate) head: Update,
+    /// The base that the head names.
+    pub(crate) base: Update,
+}
+
+impl Published {
+    /// What is refused.
+    pub(crate) fn entries(&self) -> BTreeSet<Entry> {
+        let both = self.head.entries.iter().chain(&self.base.entries);
+        both.map(|revocation| revocation.entry).collect()
+    }
+}
+
+/// What KV holds now. Looks inside without checking the MAC: that is the edge's business.
+pub(crate) fn published(system: &System) -> Result<Published> {
+    let head = update_in_kv(system, kv::REVOCATIONS_HEAD)?;
+    let name = head.base.context("a head names its base")?;
+    let base = update_in_kv(system, &name.key())?;
+    ensure!((base.base, base.since) == (Some(name), 0), "{base:?}");
+    Ok(Published { head, base })
+}
+
+fn update_in_kv(system: &System, key: &str) -> Result<Update> {
     let bytes = system
         .kv
-        .value(kv::REVOCATIONS_HEAD)
-        .context("no snapshot in KV")?;
+        .value(key)
+        .with_context(|| format!("no {key} in KV"))?;
     let (payload, _) = bytes.split_last_chunk::<32>().context("no MAC")?;
-    Ok(Snapshot::untrusted_decode(payload)?)
+    Ok(OpenUpdate::untrusted_decode(payload)?.to_update())
+}
+
+/// Asks issuer 0 as an edge does who knows everything below `after`.
+pub(crate) async fn feed(system: &System, after: u64) -> Result<Update> {
+    let issuer = &system.issuers[0];
+    let secret = issuer
+        .settings()
+        .get("EDGE_SECRET")
+        .context("EDGE_SECRET")?;
+    let secrets = RootSecret::parse_list(secret)?;
+    let answer = harness::system::http_client()?
+        .get(format!(
+            "http://{}/edge/revocations?after={after}",
+            issuer.addr()
+        ))
+        .header(header::EDGE_TOKEN, edge_token(&secrets[0]))
+        .send()
+        .await?
+        .error_for_status()?;
+    Ok(OpenUpdate::open(&answer.bytes().await?, &secrets)?.to_update())
+}
+
+/// The access token that `client` holds, of a stack whose `JWT_SECRET` is set.
+pub(crate) fn access_token(system: &System, client: &Client) -> Result<Verified<Claims>> {
+    let settings = system.issuers[0].settings();
+    let secret = settings.get("JWT_SECRET").context("JWT_SECRET")?;
+    let key = SigningKey::hs256(&RootSecret::parse(secret)?);
+    let token = client.cookie(cookie::ACCESS).context("an access cookie")?;
+    let expected = Expected {
+        issuer: system.public_url(),
+        audience: system.public_url(),
+    };
+    let keys = KeySet::new(vec![key.verifying_key().clone()]);
+    Ok(token::verify(&token, &keys, &expected)?)
 }
 
 /// How a command ended.

@@ -121,7 +121,7 @@ fn what_is_lacking_is_named() {
             view: None,
             ..Case::default()
         }),
-        Reason::LacksRevocations
+        Reason::LacksRevocations(Duration::from_secs(60))
     );
     let admin = Case {
         cookie: access(&good),
@@ -129,7 +129,10 @@ fn what_is_lacking_is_named() {
         view: Some(view(NOW.into(), 3, vec![])),
         ..Case::default()
     };
-    assert_eq!(lacks(admin), Reason::LacksRevocations);
+    assert_eq!(
+        lacks(admin),
+        Reason::LacksRevocations(Duration::from_secs(2))
+    );
     assert_eq!(lacks(Case::default()), Refusal::Anonymous.into());
 }
 
@@ -250,7 +253,7 @@ fn the_cache_remembers_the_signature_and_nothing_else() {
     );
     assert_eq!(
         case("/app/x", None).run(&mut tokens),
-        Err(Reason::LacksRevocations)
+        Err(Reason::LacksRevocations(Duration::from_secs(60)))
     );
     let entry = Entry::Session(verified.claims().sid.fingerprint());
     let ended = view(

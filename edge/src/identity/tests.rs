@@ -18,7 +18,7 @@ fn lines(names: &str, cookie: Option<&str>, own_authorization: bool) -> Vec<Stri
         "GET",
         &target,
         inbound,
-        Some(verified.claims()),
+        Some(&verified.into()),
         NOW,
     );
     onward.encode().lines().map(str::to_owned).collect()

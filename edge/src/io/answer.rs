@@ -9,7 +9,9 @@ use worker::Env;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
 
+use super::doubt::{self, Outcome};
 use super::errands::{Ended, Errands};
+use super::knowledge::Context;
 use super::{isolate, log, settings, upstream};
 use crate::config::Config;
 use crate::gate::{Asked, Pass};
@@ -18,7 +20,12 @@ use crate::reply::{Asker, Reply};
 use crate::target::Target;
 
 /// How the request goes on, as a text, or the answer to it.
-pub(crate) async fn answer(request: &Request, names: &str, env: &Env) -> Result<JsValue, JsValue> {
+pub(crate) async fn answer(
+    request: &Request,
+    names: &str,
+    env: &Env,
+    context: &Context,
+) -> Result<JsValue, JsValue> {
     #[cfg(feature = "panic-on-demand")]
     panic_if_asked(&request.url(), "/panic-on-demand/later");
     let settings = settings::held_or_read(env);
@@ -29,20 +36,23 @@ pub(crate) async fn answer(request: &Request, names: &str, env: &Env) -> Result<
         }
     };
     let head = Head::of(request, Some(config))?;
-    let mut errands = Errands::new(config, request, env, head.cookie.as_deref());
+    let mut errands = Errands::new(
+        config,
+        &settings,
+        request,
+        env,
+        context,
+        head.cookie.as_deref(),
+    );
     loop {
         let asked = head.asked(names, errands.renewed(), upstream::now());
         let stop = match isolate::pass(config, asked, errands.patience()) {
-            Ok(pass) => return Ok(go_on(pass, &errands, &head.url).into()),
+            Ok(pass) => return Ok(go_on(pass, &errands, &head.url, env).into()),
             Err(stop) => stop,
         };
         if let Err(ended) = errands.run(stop.reason).await {
-            return Ok(respond(refused(
-                &ended,
-                &errands,
-                head.asker(config.public.as_str(), stop.api),
-            ))?
-            .into());
+            let asker = head.asker(config.public.as_str(), stop.api);
+            return Ok(respond(refused(&ended, &errands, asker, env))?.into());
         }
     }
 }
@@ -111,31 +121,24 @@ impl Head {
     }
 }
 
-fn go_on(pass: Pass<'_>, errands: &Errands<'_>, url: &str) -> String {
+fn go_on(pass: Pass<'_>, errands: &Errands<'_>, url: &str, env: &Env) -> String {
     if pass.stale {
-        log::warn(
-            "served on old knowledge of revocations, as the rule says",
-            &[("path", &path(url))],
-        );
+        doubt::tell(env, Outcome::Served, &path(url));
     }
     let mut onward = pass.onward;
     onward.cookies = errands.cookies().to_vec();
     onward.encode()
 }
 
-fn refused(ended: &Ended, errands: &Errands<'_>, asker: Asker<'_>) -> Reply {
-    let everyday = matches!(
-        ended.refusal,
-        Refusal::Anonymous | Refusal::Token(Rejection::Expired)
-    );
-    if !everyday {
-        log::info(
+fn refused(ended: &Ended, errands: &Errands<'_>, asker: Asker<'_>, env: &Env) -> Reply {
+    match &ended.refusal {
+        // Everyday.
+        Refusal::Anonymous | Refusal::Token(Rejection::Expired) => {}
+        Refusal::RevocationsStale => doubt::tell(env, Outcome::Refused, &path(asker.url)),
+        refusal => log::info(
             "refused",
-            &[
-                ("reason", &ended.refusal.to_string()),
-                ("path", &path(asker.url)),
-            ],
-        );
+            &[("reason", &refusal.to_string()), ("path", &path(asker.url))],
+        ),
     }
     let mut reply = Reply::refuse(&ended.refusal, asker);
     if ended.clear_cookies {

@@ -1,14 +1,18 @@
 //! What a stopped request may fetch before its story is told again, each at most once.
 
-use futures_util::future::join;
+use std::time::Duration;
+
 use shared::rejection::Rejection;
 use web_sys::Request;
 use worker::Env;
 
+use super::isolate::{self, Settings};
+use super::knowledge::{self, Context, Renewal, Wanted};
 use super::renewal::{self, NotRenewed};
-use super::{keys, log, revocations};
+use super::{keys, log, upstream};
 use crate::config::Config;
 use crate::credential::{self, Credential};
+use crate::freshness;
 use crate::gate::Reason;
 use crate::refusal::Refusal;
 use crate::verdict::Patience;
@@ -16,8 +20,10 @@ use crate::verdict::Patience;
 /// One request's errands.
 pub(crate) struct Errands<'a> {
     config: &'a Config,
+    settings: &'a Settings,
     request: &'a Request,
     env: &'a Env,
+    context: &'a Context,
     cookie: Option<&'a str>,
     keys_loaded: bool,
     newer_keys_sought: bool,
@@ -47,14 +53,18 @@ impl From<Refusal> for Ended {
 impl<'a> Errands<'a> {
     pub(crate) fn new(
         config: &'a Config,
+        settings: &'a Settings,
         request: &'a Request,
         env: &'a Env,
+        context: &'a Context,
         cookie: Option<&'a str>,
     ) -> Self {
         Self {
             config,
+            settings,
             request,
             env,
+            context,
             cookie,
             keys_loaded: false,
             newer_keys_sought: false,
@@ -86,8 +96,8 @@ impl<'a> Errands<'a> {
             Reason::Refused(refusal) => Err(refusal.into()),
             Reason::LacksKeys => self.load_keys().await,
             Reason::LacksNewerKeys => self.seek_newer_keys().await,
-            Reason::LacksRevocations => {
-                self.load_revocations().await;
+            Reason::LacksRevocations(freshness) => {
+                self.load_revocations(freshness).await;
                 Ok(())
             }
             Reason::LacksRenewal(refusal) => self.renew(refusal).await,
@@ -99,10 +109,18 @@ impl<'a> Errands<'a> {
         if std::mem::replace(&mut self.keys_loaded, true) {
             return Err(Refusal::IssuerUnreachable.into());
         }
-        self.kv_asked = true;
-        let loading = keys::load(self.env, self.config);
-        let (loaded, _) = join(loading, revocations::load_from_kv(self.env, self.config)).await;
-        Ok(loaded?)
+        match self.fetch(Wanted::All).await {
+            Renewal::Done(loaded) => {
+                self.kv_asked = true;
+                Ok(loaded?)
+            }
+            // Whether it brought keys is seen when the story is told again; if not, this request tries itself.
+            Renewal::Other => {
+                self.keys_loaded = isolate::has_keys();
+                Ok(())
+            }
+            Renewal::Late => Err(Refusal::IssuerUnreachable.into()),
+        }
     }
 
     async fn seek_newer_keys(&mut self) -> Result<(), Ended> {
@@ -114,14 +132,20 @@ impl<'a> Errands<'a> {
     }
 
     /// KV, and if that does not help the issuer, and if that does not help either what is there must do.
-    async fn load_revocations(&mut self) {
-        if !std::mem::replace(&mut self.kv_asked, true)
-            && revocations::load_from_kv(self.env, self.config).await
-        {
-            return;
+    async fn load_revocations(&mut self, freshness: Duration) {
+        let kv_asked_at = isolate::kv_asked_at();
+        let kv_first =
+            !self.kv_asked && freshness::kv_first(kv_asked_at, freshness, upstream::now());
+        let wanted = if kv_first { Wanted::Kv } else { Wanted::Feed };
+        match self.fetch(wanted).await {
+            Renewal::Done(_) if kv_first => self.kv_asked = true,
+            Renewal::Other => {}
+            Renewal::Done(_) | Renewal::Late => self.patience = Patience::MustDecide,
         }
-        revocations::load_from_issuer(self.config).await;
-        self.patience = Patience::MustDecide;
+    }
+
+    async fn fetch(&self, wanted: Wanted) -> Renewal {
+        knowledge::renew(self.env, self.settings, self.context, wanted).await
     }
 
     async fn renew(&mut self, refusal: Refusal) -> Result<(), Ended> {

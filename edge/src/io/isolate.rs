@@ -4,17 +4,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use shared::key::KeySet;
+use shared::revocation::OpenUpdate;
 use shared::time::UnixMillis;
 
 use crate::config::Config;
-use crate::freshness::RENEWAL_LIMIT;
 use crate::gate::{self, Asked, Known, Stop};
 use crate::identity::Upstream;
 use crate::token_cache::TokenCache;
 use crate::verdict::Patience;
-use crate::view::View;
+use crate::view::{Source, Taken, View};
 
 /// The settings, or why there are none.
 pub(crate) type Settings = Rc<Result<Config, String>>;
@@ -27,16 +28,26 @@ pub(crate) struct HeldKeys {
     pub(crate) made_at: UnixMillis,
 }
 
+/// Why the last look did not help; nothing once it did.
+#[derive(Clone, Default)]
+pub(crate) struct Troubles {
+    /// Of KV.
+    pub(crate) kv: Option<String>,
+    /// Of the issuer.
+    pub(crate) issuer: Option<String>,
+}
+
 #[derive(Default)]
 struct Isolate {
     settings: RefCell<Option<Settings>>,
     keys: RefCell<Option<Rc<HeldKeys>>>,
-    view: RefCell<Option<Rc<View>>>,
+    view: RefCell<Option<View>>,
     tokens: RefCell<TokenCache>,
     kv_asked_at: Cell<Option<UnixMillis>>,
-    renewal_since: Cell<Option<UnixMillis>>,
+    renewal_until: Cell<Option<UnixMillis>>,
     keys_asked_at: Cell<Option<UnixMillis>>,
     issuer_failed_at: Cell<Option<UnixMillis>>,
+    troubles: RefCell<Troubles>,
 }
 
 thread_local! {
@@ -58,22 +69,21 @@ pub(crate) fn pass<'a>(
     asked: Asked<'a>,
     patience: Patience,
 ) -> Result<gate::Pass<'a>, Stop> {
-    let (keys, view) = (keys(), view());
-    let keys = config
-        .fixed_keys
-        .as_ref()
-        .or(keys.as_ref().map(|held| &held.set));
-    let kv_asked_at = ISOLATE
-        .with(|isolate| isolate.kv_asked_at.get())
-        .filter(|_| !is_renewing(asked.now));
-    let known = Known {
-        config,
-        keys,
-        view: view.as_deref(),
-        kv_asked_at,
-        patience,
-    };
-    ISOLATE.with(|isolate| gate::pass(asked, known, &mut isolate.tokens.borrow_mut()))
+    ISOLATE.with(|isolate| {
+        let (keys, view) = (isolate.keys.borrow(), isolate.view.borrow());
+        let held = || keys.as_ref().map(|held| &held.set);
+        let known = Known {
+            config,
+            keys: config.fixed_keys.as_ref().or_else(held),
+            view: view.as_ref(),
+            kv_asked_at: isolate
+                .kv_asked_at
+                .get()
+                .filter(|_| !is_renewing(asked.now)),
+            patience,
+        };
+        gate::pass(asked, known, &mut isolate.tokens.borrow_mut())
+    })
 }
 
 pub(crate) fn settings() -> Option<Settings> {
@@ -82,6 +92,11 @@ pub(crate) fn settings() -> Option<Settings> {
 
 pub(crate) fn hold_settings(settings: Settings) {
     ISOLATE.with(|isolate| isolate.settings.replace(Some(settings)));
+}
+
+/// Whether keys are held.
+pub(crate) fn has_keys() -> bool {
+    keys().is_some()
 }
 
 pub(crate) fn keys() -> Option<Rc<HeldKeys>> {
@@ -96,12 +111,23 @@ pub(crate) fn hold_keys(keys: HeldKeys) {
     });
 }
 
-pub(crate) fn view() -> Option<Rc<View>> {
-    ISOLATE.with(|isolate| isolate.view.borrow().clone())
+/// Adds what an update says to what is known.
+pub(crate) fn take(update: OpenUpdate<'_>, source: Source, now: UnixMillis) -> Taken {
+    ISOLATE.with(|isolate| View::take(&mut isolate.view.borrow_mut(), update, source, now))
 }
 
-pub(crate) fn hold_view(view: View) {
-    ISOLATE.with(|isolate| isolate.view.replace(Some(Rc::new(view))));
+/// What is known of revocations, asked for something; nothing where none are held.
+pub(crate) fn of_view<T>(asked: impl FnOnce(&View) -> T) -> Option<T> {
+    ISOLATE.with(|isolate| isolate.view.borrow().as_ref().map(asked))
+}
+
+/// What went wrong at the last look.
+pub(crate) fn troubles() -> Troubles {
+    ISOLATE.with(|isolate| isolate.troubles.borrow().clone())
+}
+
+pub(crate) fn note_trouble(change: impl FnOnce(&mut Troubles)) {
+    ISOLATE.with(|isolate| change(&mut isolate.troubles.borrow_mut()));
 }
 
 /// When KV was last asked for revocations.
@@ -131,21 +157,21 @@ pub(crate) fn note_issuer_failed(at: Option<UnixMillis>) {
     ISOLATE.with(|isolate| isolate.issuer_failed_at.set(at));
 }
 
-/// Begins a background renewal, unless one is running.
-pub(crate) fn begin_renewal(now: UnixMillis) -> bool {
+/// Begins a renewal, unless one is running. It counts as running for `limit` at most: its request may be cancelled.
+pub(crate) fn begin_renewal(now: UnixMillis, limit: Duration) -> bool {
     let free = !is_renewing(now);
     if free {
-        ISOLATE.with(|isolate| isolate.renewal_since.set(Some(now)));
+        ISOLATE.with(|isolate| isolate.renewal_until.set(Some(now.plus(limit))));
     }
     free
 }
 
 pub(crate) fn end_renewal() {
-    ISOLATE.with(|isolate| isolate.renewal_since.set(None));
+    ISOLATE.with(|isolate| isolate.renewal_until.set(None));
 }
 
-/// One that has run past its limit was cancelled with its request, and counts no more.
-fn is_renewing(now: UnixMillis) -> bool {
-    let since = ISOLATE.with(|isolate| isolate.renewal_since.get());
-    since.is_some_and(|since| now.since(since) < RENEWAL_LIMIT)
+/// Whether a renewal is running.
+pub(crate) fn is_renewing(now: UnixMillis) -> bool {
+    let until = ISOLATE.with(|isolate| isolate.renewal_until.get());
+    until.is_some_and(|until| now < until)
 }

@@ -1,10 +1,14 @@
 //! What only a worker can do: the calls of `entry.js`, and behind them everything that waits or is held.
 
 pub(crate) mod answer;
+pub(crate) mod doubt;
 pub(crate) mod errands;
 pub(crate) mod isolate;
 pub(crate) mod keys;
+pub(crate) mod knowledge;
+pub(crate) mod location;
 pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod renewal;
 pub(crate) mod revocations;
 pub(crate) mod settings;
@@ -16,6 +20,8 @@ use web_sys::{Request, Response};
 use worker::Env;
 
 use shared::time::UnixMillis;
+
+use knowledge::{Context, Wanted};
 
 use crate::caching;
 use crate::gate::Asked;
@@ -57,14 +63,24 @@ pub fn guard(
 
 /// Everything else: how the request goes on, as a text, or the answer, as a `Response`.
 #[wasm_bindgen]
-pub async fn answer(request: Request, names: String, env: Env) -> Result<JsValue, JsValue> {
-    answer::answer(&request, &names, &env).await
+pub async fn answer(
+    request: Request,
+    names: String,
+    env: Env,
+    context: Context,
+) -> Result<JsValue, JsValue> {
+    answer::answer(&request, &names, &env, &context).await
 }
 
 /// Renews in the background what the isolate knows; from the issuer rather than from KV if `from_issuer`.
 #[wasm_bindgen]
 pub async fn renew_knowledge(env: Env, from_issuer: bool) {
-    revocations::renew_in_background(&env, from_issuer).await;
+    let wanted = if from_issuer {
+        Wanted::Feed
+    } else {
+        Wanted::Kv
+    };
+    knowledge::renew_in_background(&env, &settings::held_or_read(&env), wanted).await;
 }
 
 /// What `Cache-Control` of a guarded route's answer must say instead; nothing: it may stay as it is. See

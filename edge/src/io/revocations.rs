@@ -1,109 +1,88 @@
-//! What this isolate knows of revocations: loaded from KV, renewed in the background, and asked of the issuer where a
-//! route cannot wait. What is bad, old, cut or oversized is not taken: what was known stays, and its age counts on.
+//! Where revocations come from: head and base in KV, and the issuer's feed. What is bad, old, cut or oversized is not
+//! taken: what was known stays, and its age counts on.
 
 use std::time::Duration;
 
-use shared::revocation::Snapshot;
-use shared::time::UnixMillis;
+use shared::revocation::OpenUpdate;
 use shared::wire::kv;
 use worker::Env;
 
-use super::{isolate, keys, log, settings, upstream};
+use super::{isolate, location, log, upstream};
 use crate::config::Config;
-use crate::freshness::KV_INTERVAL;
-use crate::view::{Offered, View};
+use crate::view::{Source, Taken, View};
 
 /// How long the issuer is left alone after it failed: a route with a narrow bound would ask it at every request.
 const ISSUER_COOL_DOWN: Duration = Duration::from_secs(1);
 
-/// Looks into KV, unless that was done a moment ago. Says whether something newer is held now.
-///
-/// While nothing is held at all, each request looks for itself: none may wait for the promise of another, and the
-/// issuer should not be asked by all that find an isolate cold.
-pub(crate) async fn load_from_kv(env: &Env, config: &Config) -> bool {
+/// Reads the head in KV, and the base it continues if that is needed.
+pub(crate) async fn read_kv(env: &Env, config: &Config) {
     let asked_at = upstream::now();
-    let asked_lately = isolate::kv_asked_at().is_some_and(|at| asked_at.since(at) < KV_INTERVAL);
-    if asked_lately && isolate::view().is_some() {
-        return false;
-    }
     isolate::note_kv_asked(asked_at);
-    match upstream::kv(env, kv::REVOCATIONS_HEAD).await {
-        Ok(Some(bytes)) => take(&bytes, config, asked_at, "KV"),
-        Ok(None) => {
-            log::warn("KV has no revocations", &[]);
-            false
-        }
-        Err(reason) => {
-            log::warn("revocations could not be read", &[("reason", &reason)]);
-            false
-        }
+    let read = read_head(env, config, Source::Kv(asked_at)).await;
+    if let Err(reason) = &read {
+        log::warn("revocations could not be read", &[("reason", reason)]);
+    }
+    isolate::note_trouble(|troubles| troubles.kv = read.err());
+}
+
+async fn read_head(env: &Env, config: &Config, source: Source) -> Result<(), String> {
+    let head = value(env, kv::REVOCATIONS_HEAD).await?;
+    let Taken::Lacks(base) = take(&head, config, source)? else {
+        return Ok(());
+    };
+    let base = value(env, &base.key()).await?;
+    take(&base, config, source)?;
+    match take(&head, config, source)? {
+        Taken::Lacks(base) => Err(format!("{} in KV is another base", base.key())),
+        _ => Ok(()),
     }
 }
 
-/// Asks the issuer, unless it failed a moment ago. Says whether something newer is held now.
-pub(crate) async fn load_from_issuer(config: &Config) -> bool {
+async fn value(env: &Env, key: &str) -> Result<Vec<u8>, String> {
+    upstream::kv(env, key)
+        .await?
+        .ok_or_else(|| format!("KV has no {key}"))
+}
+
+/// Asks the issuer for what is not known, unless it failed a moment ago. For a second its answer serves every isolate of
+/// this location.
+pub(crate) async fn ask_issuer(config: &Config) {
+    let now = upstream::now();
+    if isolate::issuer_failed_at().is_some_and(|at| now.since(at) < ISSUER_COOL_DOWN) {
+        return;
+    }
+    let after = isolate::of_view(View::number).unwrap_or(0);
+    let asked = match location::find(config, after).await {
+        Some(kept) => take(&kept.bytes, config, Source::Feed(kept.asked_at)),
+        None => ask(config, after).await,
+    };
+    let trouble = asked.err();
+    isolate::note_issuer_failed(trouble.is_some().then(upstream::now));
+    if let Some(reason) = &trouble {
+        log::warn("the issuer gave no revocations", &[("reason", reason)]);
+    }
+    isolate::note_trouble(|troubles| troubles.issuer = trouble);
+}
+
+async fn ask(config: &Config, after: u64) -> Result<Taken, String> {
     let asked_at = upstream::now();
-    if isolate::issuer_failed_at().is_some_and(|at| asked_at.since(at) < ISSUER_COOL_DOWN) {
-        return false;
-    }
-    match upstream::issuer_get(config, "/edge/revocations?after=0").await {
-        Ok(bytes) => {
-            isolate::note_issuer_failed(None);
-            take(&bytes, config, asked_at, "the issuer")
-        }
-        Err(refusal) => {
-            isolate::note_issuer_failed(Some(upstream::now()));
-            log::warn(
-                "the issuer gave no revocations",
-                &[("reason", &refusal.to_string())],
-            );
-            false
-        }
-    }
+    let bytes = upstream::issuer_get(config, &format!("/edge/revocations?after={after}"))
+        .await
+        .map_err(|refusal| refusal.to_string())?;
+    let taken = take(&bytes, config, Source::Feed(asked_at))?;
+    location::keep(config, after, &bytes, asked_at).await;
+    Ok(taken)
 }
 
-/// Renews what is known while no request waits for it. One at a time per isolate.
-pub(crate) async fn renew_in_background(env: &Env, from_issuer: bool) {
-    let settings = settings::held_or_read(env);
-    let Ok(config) = settings.as_ref() else {
-        return;
-    };
-    if !isolate::begin_renewal(upstream::now()) {
-        return;
-    }
-    if from_issuer {
-        load_from_issuer(config).await;
-    } else {
-        load_from_kv(env, config).await;
-        keys::renew_if_old(env, config).await;
-    }
-    isolate::end_renewal();
-}
-
-fn take(bytes: &[u8], config: &Config, asked_at: UnixMillis, source: &str) -> bool {
-    let snapshot = match Snapshot::open(bytes, &config.edge_secrets) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            log::warn(
-                "revocations are refused",
-                &[("source", source), ("reason", &error.to_string())],
-            );
-            return false;
-        }
-    };
-    match View::offer(isolate::view().as_deref(), snapshot, asked_at) {
-        Offered::Newer(view) => {
-            isolate::hold_view(view);
-            true
-        }
-        Offered::Known => false,
-        Offered::Older { held, shown } => {
-            let numbers = format!("{shown} shown, {held} held");
-            log::warn(
-                "older revocations are refused",
-                &[("source", source), ("numbers", &numbers)],
-            );
-            false
-        }
+fn take(bytes: &[u8], config: &Config, source: Source) -> Result<Taken, String> {
+    let update =
+        OpenUpdate::open(bytes, &config.edge_secrets).map_err(|error| error.to_string())?;
+    match isolate::take(update, source, upstream::now()) {
+        Taken::Misfit => Err("it continues what is not known here".to_owned()),
+        Taken::ClocksDiffer(apart) => Err(format!(
+            "the issuer's clock and this one are {} s apart",
+            apart.as_secs()
+        )),
+        taken => Ok(taken),
     }
 }

@@ -1,13 +1,13 @@
-//! `issuer users …` and `issuer sessions …`.
+//! `issuer users …`, `issuer sessions …` and `issuer tokens …`.
 
 use std::io::Read as _;
 
-use clap::Subcommand;
-use shared::id::SessionId;
+use clap::{ArgGroup, Subcommand};
+use shared::id::{SessionId, TokenId};
 use shared::secret::SecretText;
 
 use super::CliError;
-use crate::ending::end_one;
+use crate::ending::{end_everyone, end_one, revoke_token};
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::{Event, Kind};
@@ -77,14 +77,28 @@ pub(super) enum SessionsCommand {
         #[arg(long)]
         email: String,
     },
-    /// End one session, or all of a user's
+    /// End one session, all of a user's, or all there are
+    #[command(group = ArgGroup::new("which").required(true))]
     End {
         /// The session's id
-        #[arg(long, conflicts_with = "email", required_unless_present = "email")]
+        #[arg(long, group = "which", allow_hyphen_values = true)]
         id: Option<String>,
         /// Whose
-        #[arg(long)]
+        #[arg(long, group = "which")]
         email: Option<String>,
+        /// Of all users: everybody has to sign in anew
+        #[arg(long, group = "which")]
+        everyone: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokensCommand {
+    /// Revoke one access token; its session stands
+    Revoke {
+        /// The token's jti
+        #[arg(allow_hyphen_values = true)]
+        jti: String,
     },
 }
 
@@ -153,13 +167,18 @@ pub(super) async fn sessions(
             }
         }
         SessionsCommand::End { id: Some(id), .. } => {
-            let id: SessionId = id.parse().map_err(|_| CliError::BadSessionId)?;
+            let id: SessionId = id.parse()?;
             let from = Event::new(Kind::SessionEnded);
             if !end_one(&services.store, id, EndReason::Administrator, &from, now).await? {
                 return Err(CliError::NoSession);
             }
         }
-        SessionsCommand::End { id: None, email } => {
+        SessionsCommand::End { everyone: true, .. } => {
+            let policy = &services.config.policy;
+            let ended = end_everyone(&services.store, &services.clock, policy).await?;
+            println!("{ended} ended");
+        }
+        SessionsCommand::End { email, .. } => {
             let ended = accounts(services)
                 .end_sessions(&email.unwrap_or_default())
                 .await?;
@@ -167,6 +186,13 @@ pub(super) async fn sessions(
         }
     }
     Ok(())
+}
+
+pub(super) async fn tokens(command: TokensCommand, services: &Services) -> Result<(), CliError> {
+    let TokensCommand::Revoke { jti } = command;
+    let token: TokenId = jti.parse()?;
+    let (policy, now) = (&services.config.policy, services.clock.now());
+    Ok(revoke_token(&services.store, token, policy, now).await?)
 }
 
 const fn accounts(services: &Services) -> Accounts<'_> {

@@ -5,6 +5,7 @@ mod accounts;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use shared::id::BadId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, AppError};
@@ -16,7 +17,7 @@ use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::time::Clock;
 use crate::users::AccountError;
-use accounts::{SessionsCommand, UsersCommand};
+use accounts::{SessionsCommand, TokensCommand, UsersCommand};
 
 /// The issuer of Portcullis. Its settings come from the environment; `issuer check` says what is wrong with them.
 #[derive(Parser)]
@@ -34,7 +35,7 @@ enum Command {
     Migrate,
     /// Say everything that is wrong with the configuration
     Check,
-    /// Write revocations and keys from Postgres to KV once more
+    /// Write revocations and keys from Postgres to KV once more, where KV was emptied or damaged
     Republish,
     /// The keys that sign tokens
     #[command(subcommand)]
@@ -45,6 +46,9 @@ enum Command {
     /// Signed-in browsers and clients
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Access tokens
+    #[command(subcommand)]
+    Tokens(TokensCommand),
 }
 
 #[derive(Subcommand)]
@@ -74,8 +78,8 @@ enum CliError {
     NoKv,
     #[error("no such session, or it has ended")]
     NoSession,
-    #[error("a session id is 22 characters of base64url")]
-    BadSessionId,
+    #[error(transparent)]
+    Id(#[from] BadId),
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
@@ -115,11 +119,12 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Republish => {
             let services = services().await?;
             let kv = KvClient::new(services.config.kv.as_ref().ok_or(CliError::NoKv)?)?;
-            Ok(publish::once(&services, &kv).await?)
+            Ok(publish::republish(&services, &kv).await?)
         }
         Command::Keys(command) => keys(command).await,
         Command::Users(command) => accounts::users(command, &services().await?).await,
         Command::Sessions(command) => accounts::sessions(command, &services().await?).await,
+        Command::Tokens(command) => accounts::tokens(command, &services().await?).await,
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) enum Failure {
     TimedOut,
     #[error("lost every race")]
     Contended,
+    #[error("revocations were never read")]
+    Unread,
     #[error("rendering a page: {0}")]
     Page(#[from] askama::Error),
     #[error(transparent)]
@@ -119,6 +121,11 @@ impl Failure {
             Self::TimedOut | Self::Contended => (
                 S::SERVICE_UNAVAILABLE,
                 Code::Internal,
+                "Try again in a moment.",
+            ),
+            Self::Unread => (
+                S::SERVICE_UNAVAILABLE,
+                Code::RevocationsStale,
                 "Try again in a moment.",
             ),
             Self::Page(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),

@@ -8,7 +8,6 @@ use axum::http::header;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use shared::cookie;
 use shared::refresh_token::RefreshToken;
-use shared::time::UnixMillis;
 
 use super::error::Failure;
 use super::extract::{Client, Untrusted};
@@ -136,7 +135,9 @@ async fn run(
             secret: token.secret.clone(),
         };
         let minted = services.minter.mint(&user, &session, &next, now)?;
-        if swap(services, &session, decision, minted.access_expires_at, now).await? {
+        let mut conn = services.store.conn().await?;
+        let expires_at = minted.access_expires_at;
+        if sessions::refresh(&mut conn, &session, generation, expires_at, now).await? {
             return Ok(Refreshed::Minted {
                 user: Box::new(user),
                 session: Box::new(session),
@@ -160,21 +161,4 @@ fn ended(session: &Session) -> Refreshed {
         failure: Failure::SessionEnded,
         clear: !replaced,
     }
-}
-
-async fn swap(
-    services: &Services,
-    session: &Session,
-    decision: Decision,
-    access_expires_at: UnixMillis,
-    now: UnixMillis,
-) -> Result<bool, Failure> {
-    let mut conn = services.store.conn().await?;
-    Ok(match decision {
-        Decision::Rotate { .. } => {
-            sessions::rotate(&mut conn, session, access_expires_at, now).await?
-        }
-        Decision::Reissue => sessions::reissue(&mut conn, session, access_expires_at, now).await?,
-        Decision::Reused | Decision::Lapsed(_) | Decision::Ended => false,
-    })
 }

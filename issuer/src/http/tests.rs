@@ -7,6 +7,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use shared::cookie;
 use shared::id::{SessionId, UserId};
 use shared::refresh_token::RefreshToken;
+use shared::revocation::OpenUpdate;
 use shared::secret::Secret;
 use sqlx::postgres::PgPoolOptions;
 use tower::ServiceExt as _;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::config::tests::{JWT_SECRET, environment};
 use crate::session::tests::fresh;
 use crate::store::Store;
+use crate::store::revocations::Tail;
 use crate::store::users::{Access, User};
 use crate::time::Clock;
 
@@ -245,6 +247,33 @@ async fn only_an_edge_reads_the_feed_and_jwt_secret_is_never_published() {
     )
     .await;
     assert_eq!(text(jwks).await, r#"{"keys":[]}"#);
+}
+
+#[tokio::test]
+async fn the_feed_answers_from_memory_while_postgres_is_away_and_says_how_old_that_is() {
+    let services = services().await;
+    let token = shared::wire::edge_token(services.config.edge_secret());
+    let ask = |query| {
+        let request = Request::get(format!("/edge/revocations?{query}"));
+        let request = request.header(shared::wire::header::EDGE_TOKEN, &token);
+        call(&services, request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(ask("after=x").await.status(), StatusCode::BAD_REQUEST);
+    let unread = ask("after=7").await;
+    assert_eq!(unread.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text(unread).await.contains("revocations_stale"));
+    services.ledger.take(Tail {
+        number: 9,
+        rows: vec![],
+    });
+    let read_by = services.clock.now();
+    services.clock.advance(Duration::from_secs(10));
+    let answer = ask("after=7").await;
+    let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let update = OpenUpdate::open(&bytes, &services.config.edge_secrets).unwrap();
+    assert_eq!((update.number, update.since), (9, 7));
+    assert!(update.made_at <= read_by);
+    assert!(update.sent_at.since(update.made_at) >= Duration::from_secs(10));
 }
 
 #[tokio::test]

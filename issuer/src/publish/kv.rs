@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::header;
 use serde::{Deserialize, Serialize};
 use shared::secret::SecretText;
 
@@ -11,8 +12,10 @@ use crate::config::KvConfig;
 
 /// A key and what is to stand there.
 pub(super) struct Pair {
-    pub(super) key: &'static str,
+    pub(super) key: String,
     pub(super) value: Vec<u8>,
+    /// After which time KV forgets it; a minute at least.
+    pub(super) ttl: Option<Duration>,
 }
 
 /// Why a write failed.
@@ -29,6 +32,12 @@ pub enum KvError {
         /// What the API says.
         errors: Vec<String>,
     },
+    /// The call could not be put into words.
+    #[error("writing JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A thread died.
+    #[error("encoding: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 impl From<reqwest::Error> for KvError {
@@ -47,9 +56,11 @@ pub struct KvClient {
 
 #[derive(Serialize)]
 struct Write {
-    key: &'static str,
+    key: String,
     value: String,
     base64: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_ttl: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,20 +107,14 @@ impl KvClient {
     }
 
     /// Writes all of `pairs` in one call.
-    pub(super) async fn write(&self, pairs: &[Pair]) -> Result<(), KvError> {
-        let writes: Vec<Write> = pairs
-            .iter()
-            .map(|pair| Write {
-                key: pair.key,
-                value: STANDARD.encode(&pair.value),
-                base64: true,
-            })
-            .collect();
+    pub(super) async fn write(&self, pairs: Vec<Pair>) -> Result<(), KvError> {
+        let body = tokio::task::spawn_blocking(move || body(pairs)).await??;
         let response = self
             .http
             .put(&self.url)
             .bearer_auth(self.token.expose())
-            .json(&writes)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
             .send()
             .await?;
         let status = response.status();
@@ -140,6 +145,20 @@ impl KvClient {
     }
 }
 
+/// On a thread that may be busy: a base has megabytes.
+fn body(pairs: Vec<Pair>) -> Result<Vec<u8>, KvError> {
+    let writes: Vec<Write> = pairs
+        .into_iter()
+        .map(|pair| Write {
+            key: pair.key,
+            value: STANDARD.encode(&pair.value),
+            base64: true,
+            expiration_ttl: pair.ttl.map(|ttl| ttl.as_secs()),
+        })
+        .collect();
+    Ok(serde_json::to_vec(&writes)?)
+}
+
 /// Makes ring the TLS provider of this process, unless it has one. Needed before any [`reqwest::Client`] is built, because
 /// the workspace builds reqwest without a provider of its own.
 pub fn install_tls_provider() {
@@ -148,7 +167,7 @@ pub fn install_tls_provider() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use axum::Router;
     use axum::http::{HeaderMap, StatusCode};
     use axum::routing::put;
@@ -156,7 +175,8 @@ mod tests {
 
     use super::*;
 
-    async fn kv_that_answers(
+    /// A namespace whose every answer is this one, and the calls it gets.
+    pub(in crate::publish) async fn kv_that_answers(
         status: StatusCode,
         body: &'static str,
     ) -> (KvClient, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
@@ -179,8 +199,9 @@ mod tests {
 
     fn pairs() -> Vec<Pair> {
         vec![Pair {
-            key: "keys",
+            key: "keys".to_owned(),
             value: vec![0, 255],
+            ttl: None,
         }]
     }
 
@@ -188,10 +209,15 @@ mod tests {
     async fn a_write_is_one_authorized_call() {
         let (kv, mut received) =
             kv_that_answers(StatusCode::OK, r#"{"success":true,"errors":[]}"#).await;
-        kv.write(&pairs()).await.unwrap();
+        kv.write(pairs()).await.unwrap();
         let (headers, body) = received.recv().await.unwrap();
         assert_eq!(headers["authorization"], "Bearer tok");
         assert_eq!(body, r#"[{"key":"keys","value":"AP8=","base64":true}]"#);
+        let mut pairs = pairs();
+        pairs[0].ttl = Some(Duration::from_secs(60));
+        kv.write(pairs).await.unwrap();
+        let (_, body) = received.recv().await.unwrap();
+        assert!(body.ends_with(r#""expiration_ttl":60}]"#), "{body}");
     }
 
     #[tokio::test]
@@ -207,7 +233,7 @@ mod tests {
         ] {
             let (kv, _received) = kv_that_answers(status, body).await;
             assert!(
-                matches!(kv.write(&pairs()).await, Err(KvError::Refused { .. })),
+                matches!(kv.write(pairs()).await, Err(KvError::Refused { .. })),
                 "{body}"
             );
         }
@@ -225,7 +251,7 @@ mod tests {
         };
         let error = KvClient::new(&config)
             .unwrap()
-            .write(&pairs())
+            .write(pairs())
             .await
             .unwrap_err();
         assert!(!error.to_string().contains("namespaces"), "{error}");

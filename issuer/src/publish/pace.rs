@@ -3,12 +3,36 @@
 use std::time::Duration;
 
 use crate::entropy;
+use crate::services::Services;
+
+/// KV takes one write a second for each key.
+pub(super) const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    pub(super) revocations: bool,
+    /// The head of the revocations.
+    pub(super) head: bool,
+    /// A new base, and the head over it.
+    pub(super) base: bool,
+    /// The key set.
     pub(super) keys: bool,
+}
+
+impl Due {
+    /// All that is ever written.
+    pub(super) fn everything(services: &Services) -> Self {
+        Self {
+            head: true,
+            base: true,
+            keys: services.keyring.is_published(),
+        }
+    }
+
+    /// Whether there is anything.
+    pub(super) const fn any(self) -> bool {
+        self.head || self.base || self.keys
+    }
 }
 
 /// Waits that double from one failure to the next.
@@ -19,7 +43,8 @@ pub(super) struct Backoff {
 
 impl Backoff {
     const FIRST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(30);
+    /// The first write after KV is back must not be long in coming: routes count on it.
+    const LONGEST: Duration = Duration::from_secs(10);
 
     /// How long to wait now.
     pub(super) fn next(&mut self) -> Duration {
@@ -45,7 +70,7 @@ mod tests {
         assert!((0.75..=1.25).contains(&waits[0]), "{waits:?}");
         assert!((1.5..=2.5).contains(&waits[1]), "{waits:?}");
         assert!(
-            waits[10..].iter().all(|wait| (22.5..=37.5).contains(wait)),
+            waits[10..].iter().all(|wait| (7.5..=12.5).contains(wait)),
             "{waits:?}"
         );
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use shared::id::{SessionId, UserId};
-use shared::time::UnixMillis;
+use shared::id::{SessionId, TokenId, UserId};
+use shared::time::{UnixMillis, UnixTime};
 
 use super::policy::REVOCATION_MARGIN;
 
@@ -19,6 +19,8 @@ pub struct Announcement {
 /// What a revocation of ours names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
+    /// This one access token.
+    Token(TokenId),
     /// Every access token of this session.
     Session(SessionId),
     /// Every access token of this user with a lower `ver`.
@@ -27,6 +29,11 @@ pub enum Subject {
         id: UserId,
         /// The first `ver` that is good.
         below: u32,
+    },
+    /// Every access token there is that was issued before.
+    Everyone {
+        /// The first `iat` that is good. A token of this very second is good if its session still stands.
+        before: UnixTime,
     },
 }
 
@@ -56,12 +63,47 @@ pub fn of_claims(
     access: Duration,
     now: UnixMillis,
 ) -> Announcement {
-    let minted_now = now.plus(access);
-    let expires = longest.map_or(minted_now, |longest| longest.max(minted_now));
     Announcement {
         subject: Subject::User { id, below },
-        expires: expires.plus(REVOCATION_MARGIN),
+        expires: last_expiry(longest, access, now),
     }
+}
+
+/// What revoking one access token at `now` announces. When it expires is not known, so the longest that is out counts.
+pub fn of_token(
+    id: TokenId,
+    longest: Option<UnixMillis>,
+    access: Duration,
+    now: UnixMillis,
+) -> Announcement {
+    Announcement {
+        subject: Subject::Token(id),
+        expires: last_expiry(longest, access, now),
+    }
+}
+
+/// What ending every session at `now` announces, where `last_minted` is when the last of their access tokens was minted.
+///
+/// That may lie after `now`, by the clock of another issuer: no token of theirs may pass for a later one.
+pub fn of_everyone(
+    last_minted: Option<UnixMillis>,
+    longest: Option<UnixMillis>,
+    access: Duration,
+    now: UnixMillis,
+) -> Announcement {
+    let before = last_minted.map_or(now, |last| last.max(now)).to_secs();
+    Announcement {
+        subject: Subject::Everyone { before },
+        expires: last_expiry(longest, access, now),
+    }
+}
+
+/// Until when any access token of now may live: one minted this moment, or the longest-lived that is out.
+fn last_expiry(longest: Option<UnixMillis>, access: Duration, now: UnixMillis) -> UnixMillis {
+    let minted_now = now.plus(access);
+    longest
+        .map_or(minted_now, |longest| longest.max(minted_now))
+        .plus(REVOCATION_MARGIN)
 }
 
 #[cfg(test)]
@@ -91,5 +133,26 @@ mod tests {
         // The lifetime of access tokens was shortened, but longer ones are still out.
         let longest = NOW.plus(Duration::from_secs(7200));
         assert!(of_claims(user, 2, Some(longest), access, NOW).expires > longest);
+    }
+
+    #[test]
+    fn everyone_is_refused_who_was_let_in_until_now_by_any_issuers_clock() {
+        let access = Duration::from_secs(900);
+        let before = |last| match of_everyone(last, None, access, NOW).subject {
+            Subject::Everyone { before } => before,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(before(None), NOW.to_secs());
+        let ahead = NOW.plus(Duration::from_secs(4));
+        assert_eq!(before(Some(ahead)), ahead.to_secs());
+        let behind = UnixMillis::from_millis(NOW.millis() - 60_000);
+        assert_eq!(before(Some(behind)), NOW.to_secs());
+        let longest = NOW.plus(Duration::from_secs(7200));
+        for announced in [
+            of_everyone(None, Some(longest), access, NOW),
+            of_token(TokenId::from_bytes([3; 16]), Some(longest), access, NOW),
+        ] {
+            assert!(announced.expires > longest, "{announced:?}");
+        }
     }
 }

@@ -20,6 +20,10 @@ pub enum Kind {
     SignInRefused,
     /// A session ended; the detail says why.
     SessionEnded,
+    /// Every session there was ended; the detail says how many.
+    EveryoneEnded,
+    /// One access token was revoked; the detail is its jti.
+    TokenRevoked,
     /// An account was made.
     UserCreated,
     /// Roles were granted or revoked; the detail has the new ones.
@@ -42,6 +46,8 @@ impl Kind {
             Self::SignInFailed => "sign_in_failed",
             Self::SignInRefused => "sign_in_refused",
             Self::SessionEnded => "session_ended",
+            Self::EveryoneEnded => "everyone_ended",
+            Self::TokenRevoked => "token_revoked",
             Self::UserCreated => "user_created",
             Self::RolesChanged => "roles_changed",
             Self::PasswordChanged => "password_changed",

@@ -54,7 +54,7 @@ pub async fn insert(conn: &mut PgConnection, key: &SealedKey) -> Result<(), Stor
         .bind(to_db(key.activates_at))
         .execute(&mut *conn)
         .await?;
-    signals::notify(conn, signals::Signal::Keys).await
+    signals::call(conn, signals::Signal::Keys).await
 }
 
 /// Replaces the seal around a key. Nobody needs to be told: the key is the same.
@@ -77,5 +77,5 @@ pub async fn delete(conn: &mut PgConnection, kids: &[String]) -> Result<(), Stor
         .bind(kids)
         .execute(&mut *conn)
         .await?;
-    signals::notify(conn, signals::Signal::Keys).await
+    signals::call(conn, signals::Signal::Keys).await
 }

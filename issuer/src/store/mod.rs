@@ -127,6 +127,14 @@ impl Store {
         })
     }
 
+    /// A connection that the pool lends to nobody else: for what must not wait behind sign-ins.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where Postgres does not answer.
+    pub async fn connection_apart(&self) -> Result<PgConnection, StoreError> {
+        Ok(self.pool.connect_options().connect().await?)
+    }
+
     /// How often anything asked for a connection: tests prove with it that a forged token costs no SQL.
     pub fn acquisitions(&self) -> u64 {
         self.acquisitions.load(Ordering::Relaxed)

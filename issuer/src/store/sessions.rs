@@ -133,16 +133,17 @@ pub async fn not_ended(
         .collect()
 }
 
-/// When the longest-lived access token of any of the user's sessions expires.
+/// When the longest-lived access token of any session expires; of any of one user's, where a user is given.
 pub async fn longest_access(
     conn: &mut PgConnection,
-    user: UserId,
+    user: Option<UserId>,
 ) -> Result<Option<UnixMillis>, StoreError> {
-    let (longest,): (Option<OffsetDateTime>,) =
-        sqlx::query_as("select max(access_expires_at) from sessions where user_id = $1")
-            .bind(user.as_bytes().as_slice())
-            .fetch_one(conn)
-            .await?;
+    let (longest,): (Option<OffsetDateTime>,) = sqlx::query_as(
+        "select max(access_expires_at) from sessions where $1::bytea is null or user_id = $1",
+    )
+    .bind(user.as_ref().map(|id| id.as_bytes().as_slice()))
+    .fetch_one(conn)
+    .await?;
     Ok(longest.map(from_db))
 }
 
@@ -171,42 +172,24 @@ pub async fn insert(conn: &mut PgConnection, session: &Session) -> Result<(), St
     Ok(())
 }
 
-/// Raises the generation by one. False where the row is not as `session` says any more: ended, or refreshed meanwhile.
-pub async fn rotate(
+/// Notes a refresh that gives out generation `to`: the next one, or the present one once more. False where the row is not
+/// as `session` says any more: ended, or refreshed meanwhile.
+pub async fn refresh(
     conn: &mut PgConnection,
     session: &Session,
+    to: u32,
     access_expires_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<bool, StoreError> {
     let updated = sqlx::query(
         "update sessions
-         set generation = generation + 1, rotated_at = $3, last_seen_at = greatest(last_seen_at, $3),
-             access_expires_at = greatest(access_expires_at, $4)
+         set generation = $3, rotated_at = case when $3 > generation then $4 else rotated_at end,
+             last_seen_at = greatest(last_seen_at, $4), access_expires_at = greatest(access_expires_at, $5)
          where id = $1 and generation = $2 and ended_at is null",
     )
     .bind(session.id.as_bytes().as_slice())
     .bind(i64::from(session.generation))
-    .bind(to_db(now))
-    .bind(to_db(access_expires_at))
-    .execute(conn)
-    .await?;
-    Ok(updated.rows_affected() == 1)
-}
-
-/// Notes that the present generation is given out once more. False where the row is not as `session` says any more.
-pub async fn reissue(
-    conn: &mut PgConnection,
-    session: &Session,
-    access_expires_at: UnixMillis,
-    now: UnixMillis,
-) -> Result<bool, StoreError> {
-    let updated = sqlx::query(
-        "update sessions
-         set last_seen_at = greatest(last_seen_at, $3), access_expires_at = greatest(access_expires_at, $4)
-         where id = $1 and generation = $2 and ended_at is null",
-    )
-    .bind(session.id.as_bytes().as_slice())
-    .bind(i64::from(session.generation))
+    .bind(i64::from(to))
     .bind(to_db(now))
     .bind(to_db(access_expires_at))
     .execute(conn)
@@ -252,6 +235,43 @@ pub async fn end(
             })
         })
         .collect()
+}
+
+/// What [`end_everyone`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EveryoneEnded {
+    /// How many sessions.
+    pub count: u64,
+    /// When the last of their access tokens was minted.
+    pub last_minted: Option<UnixMillis>,
+}
+
+/// Ends every session that is not ended yet, in one statement, however long that takes. No sign-in may be under way: see
+/// [`users::lock_all`](super::users::lock_all).
+pub async fn end_everyone(
+    conn: &mut PgConnection,
+    reason: EndReason,
+    now: UnixMillis,
+) -> Result<EveryoneEnded, StoreError> {
+    sqlx::query("set local statement_timeout = 0")
+        .execute(&mut *conn)
+        .await?;
+    // Whoever refreshes sets last_seen_at to the moment of the token. A refresh that comes first is waited for, and its
+    // moment is returned; one that comes later finds the row ended.
+    let (count, last_minted): (i64, Option<OffsetDateTime>) = sqlx::query_as(
+        "with ended as (
+             update sessions set ended_at = $1, end_reason = $2 where ended_at is null returning last_seen_at
+         )
+         select count(*), max(last_seen_at) from ended",
+    )
+    .bind(to_db(now))
+    .bind(reason.as_str())
+    .fetch_one(conn)
+    .await?;
+    Ok(EveryoneEnded {
+        count: count.unsigned_abs(),
+        last_minted: last_minted.map(from_db),
+    })
 }
 
 /// Deletes at most `limit` sessions that ended or expired before `before`.

@@ -1,7 +1,9 @@
 //! What issuers tell each other through Postgres: wake-up calls, and who of them publishes.
 
+use std::time::Duration;
+
+use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use super::{Store, StoreError};
 
@@ -17,19 +19,24 @@ pub enum Signal {
     Revocations,
     /// The signing keys changed.
     Keys,
+    /// What stands in KV may be gone: all of it is to be written anew.
+    Republish,
 }
 
 impl Signal {
+    const ALL: [Self; 3] = [Self::Revocations, Self::Keys, Self::Republish];
+
     const fn channel(self) -> &'static str {
         match self {
             Self::Revocations => "portcullis_revocations",
             Self::Keys => "portcullis_keys",
+            Self::Republish => "portcullis_republish",
         }
     }
 }
 
-/// Calls at commit; several of one kind within a transaction arrive as one.
-pub(super) async fn notify(conn: &mut PgConnection, signal: Signal) -> Result<(), StoreError> {
+/// Calls every issuer, at commit; several calls of one kind within a transaction arrive as one.
+pub async fn call(conn: &mut PgConnection, signal: Signal) -> Result<(), StoreError> {
     sqlx::query("select pg_notify($1, '')")
         .bind(signal.channel())
         .execute(conn)
@@ -48,7 +55,7 @@ impl Listener {
     pub async fn connect(store: &Store) -> Result<Self, StoreError> {
         let mut listener = PgListener::connect_with(&store.pool).await?;
         listener
-            .listen_all([Signal::Revocations.channel(), Signal::Keys.channel()])
+            .listen_all(Signal::ALL.map(Signal::channel))
             .await?;
         Ok(Self(listener))
     }
@@ -60,7 +67,7 @@ impl Listener {
     pub async fn next(&mut self) -> Result<Option<Signal>, StoreError> {
         let notification = self.0.try_recv().await?;
         Ok(notification.and_then(|call| {
-            [Signal::Revocations, Signal::Keys]
+            Signal::ALL
                 .into_iter()
                 .find(|signal| signal.channel() == call.channel())
         }))
@@ -68,38 +75,88 @@ impl Listener {
 }
 
 /// The right to publish, held by one issuer at a time: a session-level advisory lock on a connection of its own. Postgres
-/// gives it up when the connection dies.
+/// gives it up when the connection ends, however it ends. Who holds it uses the connection at least once a second, or
+/// loses it to a [`Standby`].
 pub struct Leadership {
     conn: PgConnection,
 }
 
 impl Leadership {
-    /// Takes the lead if nobody has it.
+    /// The connection that holds the lock. Using it is the proof of life; where it fails, the lead is lost as well, and
+    /// the leader learns both at once.
+    pub const fn connection(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+}
+
+/// Waiting for the lead, on a connection that will hold the lock.
+pub struct Standby {
+    conn: PgConnection,
+}
+
+impl Standby {
+    /// Connects.
     ///
     /// # Errors
     /// [`StoreError`] where Postgres does not answer.
-    pub async fn try_take(store: &Store) -> Result<Option<Self>, StoreError> {
-        let mut conn = store.pool.connect_options().connect().await?;
-        let (taken,): (bool,) = sqlx::query_as("select pg_try_advisory_lock($1)")
-            .bind(PUBLISHER_LOCK)
-            .fetch_one(&mut conn)
-            .await?;
-        if taken {
-            return Ok(Some(Self { conn }));
-        }
-        conn.close().await?;
-        Ok(None)
+    pub async fn connect(store: &Store) -> Result<Self, StoreError> {
+        let conn = store.connection_apart().await?;
+        Ok(Self { conn })
     }
 
-    /// The connection that holds the lock. What the leader reads it reads through this one: where it fails, the lead is
-    /// lost as well, and the leader learns both at once.
+    /// Takes the lead if nobody has it, or if whoever has it has not used their connection for longer than `patience`, by
+    /// the clock of Postgres; that connection is ended then. Else gives itself back.
+    ///
+    /// A process that is frozen, or cut off from Postgres without a goodbye, keeps its connection and with it the lock.
+    ///
+    /// # Errors
+    /// [`StoreError`] where Postgres does not answer.
+    pub async fn try_take(
+        mut self,
+        patience: Duration,
+    ) -> Result<Result<Leadership, Self>, StoreError> {
+        if self.lock().await? || (self.end_idle_leader(patience).await? && self.lock().await?) {
+            return Ok(Ok(Leadership { conn: self.conn }));
+        }
+        Ok(Err(self))
+    }
+
+    /// For reading while there is nothing else to do.
     pub const fn connection(&mut self) -> &mut PgConnection {
         &mut self.conn
     }
 
-    /// Gives the lead up.
-    pub async fn release(self) {
-        // The server frees the lock when the connection ends, however it ends.
-        let _ = self.conn.close().await;
+    async fn lock(&mut self) -> Result<bool, StoreError> {
+        let (taken,): (bool,) = sqlx::query_as("select pg_try_advisory_lock($1)")
+            .bind(PUBLISHER_LOCK)
+            .fetch_one(&mut self.conn)
+            .await?;
+        Ok(taken)
+    }
+
+    /// Ends the connection of a leader that does not stir; whether there was one. Any role may end connections of its own.
+    async fn end_idle_leader(&mut self, patience: Duration) -> Result<bool, StoreError> {
+        // An advisory lock's number stands in two halves in pg_locks, which shows those of all databases. The state of a
+        // connection changes twice with each query. Waits at most a second for the end.
+        let ended: Option<(i32, bool)> = sqlx::query_as(
+            "select a.pid, pg_terminate_backend(a.pid, 1000)
+             from pg_locks l join pg_stat_activity a on a.pid = l.pid
+             where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                   and l.database = (select oid from pg_database where datname = current_database())
+                   and l.classid = ($1 >> 32)::oid and l.objid = ($1 & 4294967295)::oid
+                   and clock_timestamp() - a.state_change > $2 * interval '1 second'",
+        )
+        .bind(PUBLISHER_LOCK)
+        .bind(patience.as_secs_f64())
+        .fetch_optional(&mut self.conn)
+        .await?;
+        if let Some((backend, gone)) = ended {
+            tracing::warn!(
+                backend,
+                gone,
+                "the publisher did not stir: its connection was ended"
+            );
+        }
+        Ok(ended.is_some())
     }
 }

@@ -118,6 +118,14 @@ pub async fn lock(conn: &mut PgConnection, id: UserId) -> Result<Option<User>, S
     row.map(User::try_from).transpose()
 }
 
+/// Waits until nobody holds a user's lock, and lets nobody lock one until the transaction ends. Reading goes on.
+pub async fn lock_all(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("lock table users in exclusive mode")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Every user, in the order of addresses.
 pub async fn all(conn: &mut PgConnection) -> Result<Vec<User>, StoreError> {
     let rows: Vec<UserRow> = sqlx::query_as(

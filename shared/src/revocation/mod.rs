@@ -2,11 +2,14 @@
 
 mod codec;
 mod entry;
+mod index;
 mod set;
+mod update;
 
-pub use codec::{OpenSnapshot, Snapshot};
+pub use codec::Entries;
 pub use entry::{Entry, Revocation};
 pub use set::{RevocationSet, Standing};
+pub use update::{BaseName, OpenUpdate, Update};
 
 #[cfg(test)]
 mod testing {

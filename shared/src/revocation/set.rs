@@ -1,6 +1,9 @@
-//! The revocations in the form that a request asks: sorted numbers, searched by halves.
+//! The revocations in the form that a request asks.
+
+use std::collections::BTreeMap;
 
 use super::entry::{Entry, Revocation};
+use super::index::{self, Index};
 use crate::claims::Claims;
 use crate::time::UnixTime;
 use crate::token::Verified;
@@ -17,37 +20,52 @@ pub enum Standing {
 }
 
 /// Live revocations. The worst that any of them says of a token counts (never the first, or the last).
+///
+/// Adding is a union: order and repetition do not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevocationSet {
-    sessions: Vec<u64>,
-    tokens: Vec<u64>,
-    /// By user, each once, with the highest version that was asked for.
-    users: Vec<(u64, u32)>,
-    everyone_before: Option<UnixTime>,
+    sessions: Index,
+    tokens: Index,
+    users: BTreeMap<u64, Until<u32>>,
+    everyone_before: Option<Until<UnixTime>>,
+}
+
+/// The highest limit that was asked for, kept as long as any of those who asked wanted theirs kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Until<T> {
+    limit: T,
+    expires: UnixTime,
+}
+
+impl<T: Ord> Until<T> {
+    fn with(self, other: Self) -> Self {
+        Self {
+            limit: self.limit.max(other.limit),
+            expires: self.expires.max(other.expires),
+        }
+    }
 }
 
 impl RevocationSet {
+    /// Into how many parts a sweep is divided.
+    pub const PARTS: usize = index::PARTS;
+
     /// The set of `revocations`, in any order, doubled or not.
     pub fn from_entries(revocations: impl IntoIterator<Item = Revocation>) -> Self {
         let mut set = Self::default();
-        for revocation in revocations {
-            match revocation.entry {
-                Entry::Session(fingerprint) => set.sessions.push(fingerprint.0),
-                Entry::Token(fingerprint) => set.tokens.push(fingerprint.0),
-                Entry::User { user, below } => set.users.push((user.0, below)),
-                Entry::Everyone { before } => {
-                    set.everyone_before = set.everyone_before.max(Some(before))
-                }
-            }
-        }
-        for list in [&mut set.sessions, &mut set.tokens] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        set.users
-            .sort_unstable_by_key(|(user, below)| (*user, std::cmp::Reverse(*below)));
-        set.users.dedup_by_key(|(user, _)| *user);
+        set.extend(revocations);
         set
+    }
+
+    /// Forgets what has expired by `now` in one of [`Self::PARTS`] parts; whoever calls it for each part in turn, again and
+    /// again, keeps the set small. It must be done every few days at least.
+    ///
+    /// No token becomes valid by this: an entry expires no earlier than every token it names.
+    pub fn drop_expired(&mut self, now: UnixTime, part: usize) {
+        self.sessions.drop_expired(now, part);
+        self.tokens.drop_expired(now, part);
+        self.users.retain(|_, below| below.expires > now);
+        self.everyone_before = self.everyone_before.filter(|before| before.expires > now);
     }
 
     /// The token's standing.
@@ -56,23 +74,15 @@ impl RevocationSet {
     /// after, so the issuer is asked, and it may be from just before, so it does not pass.
     pub fn standing(&self, token: &Verified<Claims>) -> Standing {
         let claims = token.claims();
-        let is_listed = |list: &[u64], fingerprint: u64| list.binary_search(&fingerprint).is_ok();
-        if is_listed(&self.sessions, claims.sid.fingerprint().0)
-            || is_listed(&self.tokens, claims.jti.fingerprint().0)
-            || self
-                .everyone_before
-                .is_some_and(|before| claims.iat < before)
+        let before = self.everyone_before.map(|before| before.limit);
+        if self.sessions.contains(claims.sid.fingerprint().0)
+            || self.tokens.contains(claims.jti.fingerprint().0)
+            || before.is_some_and(|before| claims.iat < before)
         {
             return Standing::Revoked;
         }
-        let user = claims.sub.fingerprint().0;
-        let claims_changed = self
-            .users
-            .binary_search_by_key(&user, |(user, _)| *user)
-            .ok()
-            .and_then(|at| self.users.get(at))
-            .is_some_and(|(_, below)| claims.ver < *below);
-        if claims_changed || self.everyone_before == Some(claims.iat) {
+        let below = self.users.get(&claims.sub.fingerprint().0);
+        if below.is_some_and(|below| claims.ver < below.limit) || before == Some(claims.iat) {
             return Standing::Stale;
         }
         Standing::Good
@@ -89,6 +99,40 @@ impl RevocationSet {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The bytes of memory that its sessions and tokens take, without what the allocator adds.
+    pub fn bytes(&self) -> usize {
+        self.sessions.bytes() + self.tokens.bytes()
+    }
+}
+
+impl Extend<Revocation> for RevocationSet {
+    fn extend<I: IntoIterator<Item = Revocation>>(&mut self, revocations: I) {
+        for Revocation { entry, expires } in revocations {
+            match entry {
+                Entry::Session(fingerprint) => self.sessions.insert(fingerprint.0, expires),
+                Entry::Token(fingerprint) => self.tokens.insert(fingerprint.0, expires),
+                Entry::User { user, below } => {
+                    let asked = Until {
+                        limit: below,
+                        expires,
+                    };
+                    self.users
+                        .entry(user.0)
+                        .and_modify(|held| *held = held.with(asked))
+                        .or_insert(asked);
+                }
+                Entry::Everyone { before } => {
+                    let asked = Until {
+                        limit: before,
+                        expires,
+                    };
+                    self.everyone_before =
+                        Some(self.everyone_before.map_or(asked, |held| held.with(asked)));
+                }
+            }
+        }
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! - [`setup`] gets the tools that are missing into a per-user cache folder;
 //! - [`dev`] is `cargo dev`, [`verify`] is `cargo verify`;
-//! - [`system`] is the stack as one struct with verbs, for tests.
+//! - [`system`] is the stack as one struct with verbs, for tests;
+//! - [`watch`] asks every edge for every session, over and over, and [`faults`] breaks the stack at random meanwhile.
 //!
-//! Below them, one file per part of the stack: [`postgres`], [`kv`], [`workerd`], [`origin`], [`worker_build`];
-//! and what they all stand on: [`process`] (nothing started here outlives us), [`wait`], [`ports`], [`workspace`].
+//! Below them, one file per part of the stack: [`postgres`], [`kv`], [`cache_api`], [`workerd`], [`origin`],
+//! [`worker_build`]; and what they all stand on: [`process`] (nothing started here outlives us), [`chance`] (what is
+//! random follows from a seed), [`wait`], [`ports`], [`workspace`].
 
+pub mod cache_api;
+pub mod chance;
 pub mod dev;
+pub mod faults;
 pub mod kv;
 pub mod nginx;
 pub mod origin;
@@ -20,6 +25,7 @@ pub mod setup;
 pub mod system;
 pub mod verify;
 pub mod wait;
+pub mod watch;
 pub mod worker_build;
 pub mod workerd;
 pub mod workspace;

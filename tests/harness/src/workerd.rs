@@ -17,18 +17,35 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// Where the module around the worker hears of a moved clock; see [`CLOCK_MODULE`].
 const CLOCK_PATH: &str = "/.harness/clock";
 
-/// Around the worker's entry: `Date.now()` tells the time of the test. The worker itself knows nothing of it.
+/// What the line of a data point begins with, in workerd's log.
+pub(crate) const METRIC: &str = "metric ";
+
+/// Around the worker's entry: `Date.now()` tells the time of the test, and what is written to the Analytics Engine data
+/// set `METRICS` becomes a line of the log. The worker itself knows nothing of it.
 const CLOCK_MODULE: &str = r#"import entry from "./entry.js";
 
 const real = Date.now;
 let shift = 0;
 Date.now = () => real() + shift;
 
+class AnalyticsEngineDataset {
+  writeDataPoint(point) {
+    console.log("metric " + JSON.stringify(point));
+  }
+}
+const METRICS = new AnalyticsEngineDataset();
+const worlds = new WeakMap();
+
+function withMetrics(env) {
+  if (!worlds.has(env)) worlds.set(env, { METRICS, ...env });
+  return worlds.get(env);
+}
+
 export default {
   ...entry,
   fetch(request, env, ctx) {
     const at = request.url.indexOf("/.harness/clock?");
-    if (at < 0) return entry.fetch(request, env, ctx);
+    if (at < 0) return entry.fetch(request, withMetrics(env), ctx);
     shift = Number(request.url.slice(at + "/.harness/clock?".length));
     return new Response(String(shift));
   },
@@ -44,6 +61,8 @@ pub struct Options {
     pub port: u16,
     /// Where its KV is.
     pub kv: SocketAddr,
+    /// Where `caches.default` keeps things.
+    pub cache: SocketAddr,
     /// Settings and secrets that are texts.
     pub texts: Vec<(String, String)>,
     /// The rules.
@@ -141,6 +160,7 @@ fn spawn(npm: &Npm, folder: &Path, options: &Options) -> Result<Process> {
         .current_dir(folder);
     command.arg(format!("--socket-addr=http=127.0.0.1:{}", options.port));
     command.arg(format!("--external-addr=kv={}", options.kv));
+    command.arg(format!("--external-addr=cache={}", options.cache));
     // Only these: what is not in the environment is not set in the worker.
     command
         .env_clear()
@@ -182,5 +202,35 @@ mod tests {
             shipped.contains("(name = \"REVOCATIONS\", kvNamespace = \"kv\")")
                 && wrangler.namespace().is_ok()
         );
+    }
+
+    #[tokio::test]
+    async fn data_points_become_lines_of_the_log() {
+        let folder = workspace::scratch().unwrap().join("writes-metrics");
+        std::fs::create_dir_all(&folder).unwrap();
+        let entry = "export default { fetch(request, env) { env.METRICS.writeDataPoint({ blobs: [env.ROUTES] }); \
+                     return new Response(env.METRICS.constructor.name); } };";
+        std::fs::write(folder.join(worker_build::ENTRY), entry).unwrap();
+        std::fs::write(folder.join(worker_build::WASM), b"\0asm\x01\0\0\0").unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let options = Options {
+            worker: folder,
+            port: crate::ports::free().unwrap(),
+            kv: nobody,
+            cache: nobody,
+            texts: Vec::new(),
+            routes: Value::Array(Vec::new()),
+        };
+        let npm = crate::setup::npm::ready().unwrap();
+        let workerd = Workerd::start(&npm, &options).await.unwrap();
+        let http = crate::system::http_client().unwrap();
+        let answer = http.get(format!("http://{}/", workerd.addr())).send().await;
+        let name = answer.unwrap().text().await.unwrap();
+        assert_eq!(name, "AnalyticsEngineDataset");
+        let written = crate::wait::until("the line", START_LIMIT, async || {
+            let line = format!(r#"{METRIC}{{"blobs":["[]"]}}"#);
+            workerd.process().log_contains(&line)
+        });
+        written.await.unwrap();
     }
 }

@@ -1,7 +1,11 @@
 //! Workers KV, as far as the stack can tell: workerd's protocol on one side, Cloudflare's public REST calls on the
 //! other, one set of values between them. miniflare's KV neither lags nor fails; this one does when told to.
+//!
+//! Every location has its own worker side. Unless told otherwise all of them show what is stored; with a [`Lag`] each
+//! is a [`replica`] of its own, which learns of writes late and keeps what it has read, as the real ones do.
 
 mod public_side;
+mod replica;
 mod store;
 mod worker_side;
 
@@ -12,9 +16,13 @@ use std::time::Duration;
 use anyhow::Result;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use issuer::time::Clock;
+use shared::time::UnixMillis;
 
 use crate::system::background::{self, Served};
+pub use replica::Lag;
 use store::Store;
+use worker_side::Location;
 
 /// The token that the public side asks for.
 pub const API_TOKEN: &str = "kv-api-token-of-the-test-stack";
@@ -38,29 +46,42 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Kv {
     store: Arc<Store>,
-    worker_side: Served,
+    locations: Vec<Served>,
     public_side: Served,
 }
 
 impl Kv {
-    /// Starts an empty one.
+    /// Starts an empty one with a single location, which shows at once what is written.
     ///
     /// # Errors
     /// No port is free.
     pub async fn start() -> Result<Self> {
-        let store = Arc::new(Store::default());
-        let worker_side = background::serve(worker_side::router(store.clone())).await?;
+        Self::start_in(1, None, Clock::system()).await
+    }
+
+    /// Starts an empty one with so many locations.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start_in(locations: usize, lag: Option<Lag>, clock: Clock) -> Result<Self> {
+        let store = Arc::new(Store::new(locations, lag, clock));
+        let mut sides = Vec::new();
+        for number in 0..locations {
+            let store = store.clone();
+            let location = Location { store, number };
+            sides.push(background::serve(worker_side::router(location)).await?);
+        }
         let public_side = background::serve(public_side::router(store.clone())).await?;
         Ok(Self {
             store,
-            worker_side,
+            locations: sides,
             public_side,
         })
     }
 
-    /// Where workerd's `kvNamespace` binding points.
-    pub fn worker_addr(&self) -> SocketAddr {
-        self.worker_side.addr()
+    /// Where the `kvNamespace` bindings of the workerds of each location point.
+    pub fn worker_addrs(&self) -> Vec<SocketAddr> {
+        self.locations.iter().map(Served::addr).collect()
     }
 
     /// Where the public side listens.
@@ -85,7 +106,7 @@ impl Kv {
 
     /// The value of `key`.
     pub fn value(&self, key: &str) -> Option<Vec<u8>> {
-        self.store.get(key).map(|entry| entry.value)
+        self.store.get(key).map(|entry| entry.value.to_vec())
     }
 
     /// Puts a value from outside, as an attacker or an older deployment would.
@@ -93,7 +114,7 @@ impl Kv {
         self.store.put(
             key,
             store::Entry {
-                value: value.into(),
+                value: value.into().into(),
                 ..store::Entry::default()
             },
         );
@@ -107,6 +128,35 @@ impl Kv {
     /// How often workers have read `key`.
     pub fn reads(&self, key: &str) -> u64 {
         self.store.reads(key)
+    }
+
+    /// How often workers of one location have read `key`, from its cache too.
+    pub fn reads_at(&self, location: usize, key: &str) -> u64 {
+        self.store.reads_at(location, key)
+    }
+
+    /// When the first write of `key` that was made at `written` or later shows at a location, caches aside. That may
+    /// lie in the future: the lag of a write is drawn when it is made.
+    pub fn shows_from(
+        &self,
+        location: usize,
+        key: &str,
+        written: UnixMillis,
+    ) -> Option<UnixMillis> {
+        self.store.shows_from(location, key, written)
+    }
+
+    /// When a worker that knows revocations from KV alone would first be told at a location of what was written at
+    /// `written` or later, if it looks at `first`, and again whenever the cache lets it see something new.
+    pub fn tells(
+        &self,
+        location: usize,
+        key: &str,
+        written: UnixMillis,
+        first: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let every = Duration::from_secs(worker_side::LEAST_CACHE_TTL);
+        self.store.tells(location, key, written, (first, every))
     }
 
     /// How often `key` was written through the public side.

@@ -1,7 +1,7 @@
 //! Cloudflare's public REST calls for Workers KV, with the bearer token checked: bulk write, and single values.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::time::{UnixMillis, UnixTime};
 
 use super::store::{Entry, Store};
 use super::{API_TOKEN, NAMESPACE, suffer, worker_side};
@@ -58,7 +59,7 @@ struct Pair {
     value: String,
     #[serde(default)]
     base64: bool,
-    expiration: Option<u64>,
+    expiration: Option<i64>,
     expiration_ttl: Option<u64>,
     metadata: Option<Value>,
 }
@@ -78,8 +79,9 @@ async fn put_bulk(State(store): State<Arc<Store>>, body: Bytes) -> Response {
         return failure(StatusCode::BAD_REQUEST, 10030, "more than 10,000 pairs");
     }
     let written = pairs.len();
+    let now = store.now();
     let entries: Result<Vec<(String, Entry)>, &'static str> =
-        pairs.into_iter().map(entry).collect();
+        pairs.into_iter().map(|pair| entry(pair, now)).collect();
     match entries {
         Err(reason) => failure(StatusCode::BAD_REQUEST, 10013, reason),
         Ok(entries) => match store.write(entries) {
@@ -93,7 +95,7 @@ async fn put_bulk(State(store): State<Arc<Store>>, body: Bytes) -> Response {
     }
 }
 
-fn entry(pair: Pair) -> Result<(String, Entry), &'static str> {
+fn entry(pair: Pair, now: UnixMillis) -> Result<(String, Entry), &'static str> {
     if pair.key.is_empty() || pair.key.len() > 512 {
         return Err("a key has 1 to 512 bytes");
     }
@@ -110,17 +112,13 @@ fn entry(pair: Pair) -> Result<(String, Entry), &'static str> {
     if value.len() > MOST_BYTES {
         return Err("a value has more than 25 MiB");
     }
-    let at = pair
-        .expiration
-        .map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at));
-    let expires = at.or_else(|| {
-        pair.expiration_ttl
-            .map(|ttl| SystemTime::now() + Duration::from_secs(ttl))
-    });
+    let at = pair.expiration.map(|at| UnixTime::from_secs(at).into());
+    let ttl = pair.expiration_ttl.map(Duration::from_secs);
+    let expires = at.or_else(|| Some(now.plus(ttl?)));
     Ok((
         pair.key,
         Entry {
-            value,
+            value: value.into(),
             expires,
             metadata: pair.metadata.map(|json| json.to_string()),
         },
@@ -136,7 +134,7 @@ async fn put_value(
     match store.write(vec![(
         key,
         Entry {
-            value: body.to_vec(),
+            value: body,
             ..Entry::default()
         },
     )]) {
@@ -238,7 +236,7 @@ mod tests {
             (200, &json!(1))
         );
         assert_eq!(kv.value("keys"), Some(vec![0, 1, 255]));
-        let url = format!("http://{}/keys?urlencoded=true", kv.worker_addr());
+        let url = format!("http://{}/keys?urlencoded=true", kv.worker_addrs()[0]);
         let read = crate::system::http_client()
             .unwrap()
             .get(url)

@@ -2,36 +2,47 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use issuer::time::Clock;
+use shared::time::UnixMillis;
 
 use super::Fault;
+use super::replica::{Lag, Replica};
+use crate::chance::Chance;
 
 /// Real KV takes one write a second for one key.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
-    pub(super) value: Vec<u8>,
-    pub(super) expires: Option<SystemTime>,
+    pub(super) value: Bytes,
+    pub(super) expires: Option<UnixMillis>,
     /// JSON, as it came.
     pub(super) metadata: Option<String>,
 }
 
 impl Entry {
     /// Seconds since 1970.
-    pub(super) fn expiration(&self) -> Option<u64> {
-        self.expires?
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .ok()
-            .map(|since| since.as_secs())
+    pub(super) fn expiration(&self) -> Option<i64> {
+        Some(self.expires?.to_secs().secs())
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Store(Mutex<Inner>);
+#[derive(Debug)]
+pub(super) struct Store {
+    clock: Clock,
+    inner: Mutex<Inner>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
+    lag: Option<Lag>,
+    /// One for each location. Without a lag all of them show what is stored.
+    replicas: Vec<Replica>,
+    /// How many changes there have been.
+    changes: u64,
     values: BTreeMap<String, Entry>,
     /// What workers see while the fault `Frozen` lasts.
     frozen: Option<BTreeMap<String, Entry>>,
@@ -39,7 +50,7 @@ struct Inner {
     write_fault: Option<Fault>,
     unlimited: bool,
     written: BTreeMap<String, Instant>,
-    reads: BTreeMap<String, u64>,
+    reads: BTreeMap<(usize, String), u64>,
     writes: BTreeMap<String, u64>,
 }
 
@@ -48,23 +59,51 @@ struct Inner {
 pub(super) struct TooSoon;
 
 impl Store {
-    pub(super) fn get(&self, key: &str) -> Option<Entry> {
-        live(&self.lock().values, key)
+    pub(super) fn new(locations: usize, lag: Option<Lag>, clock: Clock) -> Self {
+        let replicas = (0..locations).map(|_| Replica::default()).collect();
+        let inner = Inner {
+            lag,
+            replicas,
+            ..Inner::default()
+        };
+        Self {
+            clock,
+            inner: Mutex::new(inner),
+        }
     }
 
-    /// What a worker gets, counted.
-    pub(super) fn read(&self, key: &str) -> Option<Entry> {
+    /// The time here.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Entry> {
+        live(self.lock().values.get(key), self.now())
+    }
+
+    /// What a worker gets at a location that keeps it for `ttl`, counted.
+    pub(super) fn read(&self, location: usize, key: &str, ttl: Duration) -> Option<Entry> {
+        let now = self.now();
         let mut inner = self.lock();
-        *inner.reads.entry(key.to_owned()).or_default() += 1;
-        live(inner.frozen.as_ref().unwrap_or(&inner.values), key)
+        *inner.reads.entry((location, key.to_owned())).or_default() += 1;
+        if let Some(frozen) = &inner.frozen {
+            return live(frozen.get(key), now);
+        }
+        if inner.lag.is_none() {
+            return live(inner.values.get(key), now);
+        }
+        let replica = inner.replicas.get_mut(location)?;
+        live(replica.read(key, now, ttl).as_ref(), now)
     }
 
     pub(super) fn put(&self, key: &str, entry: Entry) {
-        self.lock().values.insert(key.to_owned(), entry);
+        let now = self.now();
+        self.lock().change(key, Some(entry), now);
     }
 
     /// A write through the public side: all of it or nothing, counted and limited.
     pub(super) fn write(&self, entries: Vec<(String, Entry)>) -> Result<(), TooSoon> {
+        let now = self.now();
         let mut inner = self.lock();
         let too_soon = |key: &String| {
             inner
@@ -78,13 +117,38 @@ impl Store {
         for (key, entry) in entries {
             *inner.writes.entry(key.clone()).or_default() += 1;
             inner.written.insert(key.clone(), Instant::now());
-            inner.values.insert(key, entry);
+            inner.change(&key, Some(entry), now);
         }
         Ok(())
     }
 
     pub(super) fn remove(&self, key: &str) {
-        self.lock().values.remove(key);
+        let now = self.now();
+        self.lock().change(key, None, now);
+    }
+
+    /// When the first change of `key` that was made at `written` or later shows at a location.
+    pub(super) fn shows_from(
+        &self,
+        location: usize,
+        key: &str,
+        written: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let inner = self.lock();
+        inner.replicas.get(location)?.shows_from(key, written)
+    }
+
+    /// When somebody at a location who looks now and then is first told of a change made at `written` or later.
+    pub(super) fn tells(
+        &self,
+        location: usize,
+        key: &str,
+        written: UnixMillis,
+        looks: (UnixMillis, Duration),
+    ) -> Option<UnixMillis> {
+        let inner = self.lock();
+        let replica = inner.replicas.get(location)?;
+        replica.tells(key, written, looks.0, looks.1)
     }
 
     /// At most `limit` keys that begin with `prefix` and come after `cursor`, and whether there are no more.
@@ -94,6 +158,7 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> (Vec<(String, Entry)>, bool) {
+        let now = self.now();
         let inner = self.lock();
         let mut found: Vec<(String, Entry)> = inner
             .values
@@ -101,7 +166,7 @@ impl Store {
             .filter(|key| {
                 key.starts_with(prefix) && cursor.is_none_or(|cursor| key.as_str() > cursor)
             })
-            .filter_map(|key| Some((key.clone(), live(&inner.values, key)?)))
+            .filter_map(|key| Some((key.clone(), live(inner.values.get(key), now)?)))
             .take(limit.saturating_add(1))
             .collect();
         let complete = found.len() <= limit;
@@ -132,7 +197,14 @@ impl Store {
     }
 
     pub(super) fn reads(&self, key: &str) -> u64 {
-        self.lock().reads.get(key).copied().unwrap_or_default()
+        let inner = self.lock();
+        let of_key = inner.reads.iter().filter(|((_, read), _)| read == key);
+        of_key.map(|(_, count)| count).sum()
+    }
+
+    pub(super) fn reads_at(&self, location: usize, key: &str) -> u64 {
+        let counted = (location, key.to_owned());
+        self.lock().reads.get(&counted).copied().unwrap_or_default()
     }
 
     pub(super) fn writes(&self, key: &str) -> u64 {
@@ -140,93 +212,35 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn live(values: &BTreeMap<String, Entry>, key: &str) -> Option<Entry> {
-    values
-        .get(key)
-        .filter(|entry| {
-            entry
-                .expires
-                .is_none_or(|expires| expires > SystemTime::now())
-        })
+impl Inner {
+    /// Writes or deletes, here at once and at every location when it gets there.
+    fn change(&mut self, key: &str, entry: Option<Entry>, now: UnixMillis) {
+        self.changes += 1;
+        for (location, replica) in (0..).zip(&mut self.replicas) {
+            match &self.lag {
+                None => replica.note(key, now),
+                Some(lag) => {
+                    let mut chance = Chance::new(lag.seed).of(self.changes).of(location);
+                    replica.announce(key, entry.as_ref(), now, &lag.range, &mut chance);
+                }
+            }
+        }
+        match entry {
+            Some(entry) => self.values.insert(key.to_owned(), entry),
+            None => self.values.remove(key),
+        };
+    }
+}
+
+fn live(entry: Option<&Entry>, now: UnixMillis) -> Option<Entry> {
+    entry
+        .filter(|entry| entry.expires.is_none_or(|expires| expires > now))
         .cloned()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(text: &str) -> Entry {
-        Entry {
-            value: text.into(),
-            ..Entry::default()
-        }
-    }
-
-    #[test]
-    fn frozen_values_stay_until_they_thaw() {
-        let store = Store::default();
-        store.put("a", entry("old"));
-        store.set_read_fault(Some(Fault::Frozen));
-        store.put("a", entry("new"));
-        assert_eq!(store.read("a").unwrap().value, b"old");
-        store.set_read_fault(None);
-        assert_eq!(store.read("a").unwrap().value, b"new");
-        assert_eq!(store.reads("a"), 2);
-    }
-
-    #[test]
-    fn one_write_a_second_for_one_key() {
-        let store = Store::default();
-        let write = |key: &str| store.write(vec![(key.to_owned(), entry("v"))]);
-        assert_eq!(
-            (write("a"), write("a"), write("b")),
-            (Ok(()), Err(TooSoon), Ok(()))
-        );
-        assert_eq!(store.writes("a"), 1);
-        store.limit_writes(false);
-        assert_eq!(write("a"), Ok(()));
-    }
-
-    #[test]
-    fn what_has_expired_is_gone() {
-        let store = Store::default();
-        store.put(
-            "a",
-            Entry {
-                expires: Some(SystemTime::UNIX_EPOCH),
-                ..entry("v")
-            },
-        );
-        assert!(store.get("a").is_none());
-        assert!(store.list("", None, 10).0.is_empty());
-    }
-
-    #[test]
-    fn a_list_goes_on_where_it_stopped() {
-        let store = Store::default();
-        for key in ["a1", "a2", "a3", "b"] {
-            store.put(key, entry("v"));
-        }
-        let names = |(entries, complete): (Vec<(String, Entry)>, bool)| {
-            (
-                entries
-                    .into_iter()
-                    .map(|(name, _)| name)
-                    .collect::<Vec<_>>(),
-                complete,
-            )
-        };
-        assert_eq!(
-            names(store.list("a", None, 2)),
-            (vec!["a1".into(), "a2".into()], false)
-        );
-        assert_eq!(
-            names(store.list("a", Some("a2"), 2)),
-            (vec!["a3".into()], true)
-        );
-    }
-}
+mod tests;

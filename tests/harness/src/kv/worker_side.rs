@@ -2,7 +2,7 @@
 //! `GET /?prefix=` for a list. The key is one path segment, its slashes encoded.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use shared::time::{UnixMillis, UnixTime};
 
 use super::store::{Entry, Store};
 use super::suffer;
@@ -20,18 +21,29 @@ const METADATA: &str = "cf-kv-metadata";
 /// workerd asks for no more at once.
 const BULK_LIMIT: usize = 100;
 const LIST_LIMIT: usize = 1000;
+/// How long a location keeps what it has read, in seconds.
+const USUAL_CACHE_TTL: u64 = 60;
+pub(super) const LEAST_CACHE_TTL: u64 = 30;
 
-pub(super) fn router(store: Arc<Store>) -> Router {
+/// One location's way to the values.
+#[derive(Clone, Debug)]
+pub(super) struct Location {
+    pub(super) store: Arc<Store>,
+    pub(super) number: usize,
+}
+
+pub(super) fn router(location: Location) -> Router {
     Router::new()
         .route("/bulk/get", post(bulk_get))
         .fallback(one)
         .layer(axum::extract::DefaultBodyLimit::max(32 << 20))
-        .with_state(store)
+        .with_state(location)
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Parameters {
-    expiration: Option<u64>,
+    cache_ttl: Option<u64>,
+    expiration: Option<i64>,
     expiration_ttl: Option<u64>,
     key_count_limit: Option<usize>,
     prefix: Option<String>,
@@ -39,20 +51,24 @@ struct Parameters {
 }
 
 async fn one(
-    State(store): State<Arc<Store>>,
+    State(location): State<Location>,
     method: Method,
     uri: Uri,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let store = &location.store;
     if let Err(answer) = suffer(store.read_fault()).await {
         return answer;
     }
     let key = decode(uri.path().trim_start_matches('/'));
     match (method, key.as_str()) {
-        (Method::GET, "") => list(&store, &parameters),
-        (Method::GET, key) => get(store.read(key)),
+        (Method::GET, "") => list(store, &parameters),
+        (Method::GET, key) => match cache_ttl(parameters.cache_ttl) {
+            Ok(ttl) => get(store.read(location.number, key, ttl)),
+            Err(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
+        },
         (Method::PUT, key) => {
             let metadata = headers
                 .get(METADATA)
@@ -61,8 +77,8 @@ async fn one(
             store.put(
                 key,
                 Entry {
-                    value: body.to_vec(),
-                    expires: expiry(&parameters),
+                    value: body,
+                    expires: expiry(&parameters, store.now()),
                     metadata,
                 },
             );
@@ -74,6 +90,15 @@ async fn one(
         }
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
+}
+
+/// The time for which a location keeps a value, if it is one that the real service takes.
+fn cache_ttl(asked: Option<u64>) -> Result<Duration, String> {
+    let seconds = asked.unwrap_or(USUAL_CACHE_TTL);
+    if seconds < LEAST_CACHE_TTL {
+        return Err(format!("Invalid cache_ttl of {seconds}"));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn get(entry: Option<Entry>) -> Response {
@@ -121,9 +146,13 @@ struct BulkGet {
     r#type: Option<String>,
     #[serde(default)]
     with_metadata: bool,
+    /// workerd writes it as a text.
+    #[serde(default)]
+    cache_ttl: Option<String>,
 }
 
-async fn bulk_get(State(store): State<Arc<Store>>, body: Bytes) -> Response {
+async fn bulk_get(State(location): State<Location>, body: Bytes) -> Response {
+    let store = &location.store;
     if let Err(answer) = suffer(store.read_fault()).await {
         return answer;
     }
@@ -133,12 +162,18 @@ async fn bulk_get(State(store): State<Arc<Store>>, body: Bytes) -> Response {
     if asked.keys.len() > BULK_LIMIT {
         return (StatusCode::BAD_REQUEST, "more than 100 keys").into_response();
     }
+    let ttl = match cache_ttl(asked.cache_ttl.and_then(|text| text.parse().ok())) {
+        Ok(ttl) => ttl,
+        Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
+    };
     let as_json = asked.r#type.as_deref() == Some("json");
     let mut found = Map::new();
     for key in asked.keys {
-        let value = store.read(&key).map_or(Value::Null, |entry| {
-            shown(&entry, as_json, asked.with_metadata)
-        });
+        let value = store
+            .read(location.number, &key, ttl)
+            .map_or(Value::Null, |entry| {
+                shown(&entry, as_json, asked.with_metadata)
+            });
         found.insert(key, value);
     }
     axum::Json(found).into_response()
@@ -157,15 +192,11 @@ fn shown(entry: &Entry, as_json: bool, with_metadata: bool) -> Value {
     json!({ "value": value, "metadata": metadata })
 }
 
-fn expiry(parameters: &Parameters) -> Option<SystemTime> {
+fn expiry(parameters: &Parameters, now: UnixMillis) -> Option<UnixMillis> {
     let at = parameters
         .expiration
-        .map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at));
-    at.or_else(|| {
-        parameters
-            .expiration_ttl
-            .map(|ttl| SystemTime::now() + Duration::from_secs(ttl))
-    })
+        .map(|at| UnixTime::from_secs(at).into());
+    at.or_else(|| Some(now.plus(Duration::from_secs(parameters.expiration_ttl?))))
 }
 
 /// Percent-decoding (RFC 3986 §2.1); what is not an escape stays.
@@ -197,11 +228,18 @@ mod tests {
         assert_eq!(decode("100%"), "100%");
     }
 
+    #[test]
+    fn a_location_keeps_values_for_half_a_minute_at_least() {
+        assert_eq!(cache_ttl(None).unwrap(), Duration::from_secs(60));
+        assert_eq!(cache_ttl(Some(30)).unwrap(), Duration::from_secs(30));
+        assert!(cache_ttl(Some(29)).is_err());
+    }
+
     #[tokio::test]
     async fn a_worker_puts_gets_lists_and_deletes() {
         let kv = Kv::start().await.unwrap();
         let http = crate::system::http_client().unwrap();
-        let base = format!("http://{}", kv.worker_addr());
+        let base = format!("http://{}", kv.worker_addrs()[0]);
         let missing = http
             .get(format!("{base}/a%2Fb?urlencoded=true"))
             .send()

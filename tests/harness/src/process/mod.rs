@@ -156,12 +156,36 @@ impl Process {
         if self.exited().is_none() {
             // A group that is gone already is what we want.
             let _ = kill_process_group(self.group, self.stop.signal());
+            // What is frozen hears of it only when it goes on.
+            let _ = kill_process_group(self.group, Signal::CONT);
             let asked = Instant::now();
             while self.exited().is_none() && asked.elapsed() < GRACE {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
         self.kill();
+    }
+
+    /// Stops the clock for it and its children: they keep their connections and do nothing.
+    ///
+    /// # Errors
+    /// It has ended; so for the next.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// See [`Process::freeze`].
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.check()?;
+        kill_process_group(self.group, signal)
+            .with_context(|| format!("{} takes no signal", self.name))
     }
 
     /// Ends it and its children at once, as `kill -9` would.
@@ -288,82 +312,4 @@ pub fn last_lines(text: &str, count: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        command
-    }
-
-    #[test]
-    fn output_comes_back_and_failure_shows_its_end() {
-        assert_eq!(
-            run("echo", shell("echo one; echo two >&2"), GRACE).unwrap(),
-            "one\ntwo\n"
-        );
-        let error = run("a failure", shell("echo because; exit 3"), GRACE)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("a failure failed") && error.contains("because"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn input_is_what_was_given_or_nothing() {
-        assert_eq!(
-            run_with_input("cat", shell("cat"), "secret", GRACE).unwrap(),
-            "secret"
-        );
-        assert_eq!(run("cat", shell("cat"), GRACE).unwrap(), "");
-    }
-
-    #[test]
-    fn too_long_is_stopped_with_its_children() {
-        let error = run(
-            "sleeper",
-            shell("sleep 60 & sleep 60"),
-            Duration::from_millis(100),
-        )
-        .unwrap_err();
-        assert!(error.to_string().contains("was stopped after"), "{error}");
-    }
-
-    #[test]
-    fn dropping_ends_the_whole_group() {
-        let log = crate::workspace::scratch().unwrap().join("group.log");
-        let process =
-            Process::spawn("group", shell("sleep 60 & echo $!; wait"), &log, Stop::Term).unwrap();
-        let group = process.group;
-        while std::fs::read(&log).unwrap().is_empty() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        assert!(rustix::process::test_kill_process_group(group).is_ok());
-        drop(process);
-        // Gone once the system has buried the orphan, too.
-        let dropped = Instant::now();
-        while rustix::process::test_kill_process_group(group).is_ok() {
-            assert!(dropped.elapsed() < GRACE, "the group lives on");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[test]
-    fn the_reason_is_found_in_the_output() {
-        let failure = run(
-            "a failure",
-            shell("echo info; echo error: no route; echo 1: main; exit 1"),
-            GRACE,
-        );
-        assert_eq!(first_error(&failure.unwrap_err()), "no route");
-    }
-
-    #[test]
-    fn the_last_lines_are_the_last() {
-        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
-        assert_eq!(last_lines("", 2), "");
-    }
-}
+mod tests;

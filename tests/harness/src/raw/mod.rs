@@ -77,6 +77,15 @@ impl Connection {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
+    /// Sends a request and reads its answer; the connection can be used again.
+    ///
+    /// # Errors
+    /// The other side has closed it.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer> {
+        self.send(request).await?;
+        self.answer().await
+    }
+
     async fn read(&mut self) -> Result<usize> {
         let reading = self.stream.read_buf(&mut self.seen);
         Ok(timeout(LIMIT, reading)

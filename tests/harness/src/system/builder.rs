@@ -1,18 +1,22 @@
 //! Describes a stack and starts it.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use issuer::time::Clock;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::System;
 use super::edge::Edge;
 use super::issuers::{Issuer, Kind};
-use super::link::Wire;
+use super::link::{Link, Wire};
 use super::settings::{self, Settings};
-use super::{System, Wires};
-use crate::kv::{self, Kv};
+use super::wires::{Ends, Wires};
+use crate::cache_api::CacheApi;
+use crate::kv::{self, Kv, Lag};
 use crate::origin::Origin;
 use crate::postgres::Server;
 use crate::setup::{self, BuildTools};
@@ -29,6 +33,7 @@ pub struct Builder {
     settings: Settings,
     edge_settings: Settings,
     routes: Option<Value>,
+    kv_lag: Option<Lag>,
 }
 
 impl Default for Builder {
@@ -41,6 +46,7 @@ impl Default for Builder {
             settings: Settings::new(),
             edge_settings: Settings::new(),
             routes: None,
+            kv_lag: None,
         }
     }
 }
@@ -53,7 +59,7 @@ impl Builder {
         self
     }
 
-    /// So many edges.
+    /// So many edges, each a location of its own.
     #[must_use]
     pub const fn edges(mut self, count: usize) -> Self {
         self.edges = count;
@@ -95,15 +101,24 @@ impl Builder {
         self
     }
 
+    /// What is written to KV shows at each edge after a time that is drawn from `range` for each write, and what an
+    /// edge has read it reads again from a cache, as in the real KV. Without this every write shows everywhere at once.
+    #[must_use]
+    pub const fn kv_lag(mut self, range: RangeInclusive<Duration>, seed: u64) -> Self {
+        self.kv_lag = Some(Lag { range, seed });
+        self
+    }
+
     /// Starts everything and waits until it answers.
     ///
     /// # Errors
     /// A part does not come up.
     pub async fn start(self) -> Result<System> {
         let tools = tools().await?;
+        let clock = Clock::system();
         let (db, kv, origin) = tokio::try_join!(
             async { Server::for_tests().await?.database().await },
-            Kv::start(),
+            Kv::start_in(self.edges, self.kv_lag.clone(), clock.clone()),
             Origin::start()
         )?;
         let edge_ports: Vec<u16> = (0..self.edges)
@@ -111,36 +126,37 @@ impl Builder {
             .collect::<Result<_>>()?;
         let first = edge_ports.first().copied().map_or_else(ports::free, Ok)?;
         let public_url = format!("http://localhost:{first}");
-        let wires = Wires {
-            issuer_db: Wire::start(vec![address_in(&db.url())?]).await?,
-            issuer_kv: Wire::start(vec![kv.public_addr()]).await?,
-            edge_kv: Wire::start(vec![kv.worker_addr()]).await?,
-            edge_issuer: Wire::start(Vec::new()).await?,
-            edge_origin: Wire::start(vec![origin.addr()]).await?,
+        let ends = Ends {
+            issuers: self.issuers,
+            db: address_in(&db.url())?,
+            kv_public: kv.public_addr(),
+            kv_workers: &kv.worker_addrs(),
+            origin: origin.addr(),
         };
-        let settings = self.issuer_settings(
-            &public_url,
-            &through(&db.url(), wires.issuer_db.addr())?,
-            wires.issuer_kv.addr(),
-        )?;
-        let clock = Clock::system();
+        let wires = Wires::start(ends).await?;
+        let settings = self.issuer_settings(&public_url)?;
         let mut issuers = Vec::new();
-        for _ in 0..self.issuers {
-            issuers.push(Issuer::start(self.kind, &settings, clock.clone()).await?);
+        for (issuer_db, issuer_kv) in wires.of_issuers() {
+            let mut own = settings.clone();
+            let database_url = through(&db.url(), issuer_db.addr())?;
+            own.insert("DATABASE_URL".to_owned(), database_url);
+            own.insert("KV_API_URL".to_owned(), kv::api_url(issuer_kv.addr()));
+            issuers.push(Issuer::start(self.kind, &own, clock.clone()).await?);
         }
-        wires
-            .edge_issuer
-            .set_targets(issuers.iter().map(Issuer::addr).collect());
-        let mut edges = Vec::new();
-        for port in edge_ports {
-            let options = self.edge_options(port, &settings, &wires).await?;
-            edges.push(Edge::start(tools.npm.clone(), options).await?);
+        wires.lead_to_issuers(&issuers.iter().map(Issuer::addr).collect::<Vec<_>>());
+        let (mut edges, mut caches) = (Vec::new(), Vec::new());
+        for (index, port) in edge_ports.into_iter().enumerate() {
+            let cache = CacheApi::start(clock.clone()).await?;
+            let options = self.edge_options(index, port, &settings, &wires, &cache);
+            edges.push(Edge::start(tools.npm.clone(), options.await?).await?);
+            caches.push(cache);
         }
         Ok(System {
             edges,
             issuers,
             wires,
             kv,
+            caches,
             origin,
             db,
             public_url,
@@ -149,35 +165,32 @@ impl Builder {
         })
     }
 
-    fn issuer_settings(
-        &self,
-        public_url: &str,
-        database_url: &str,
-        kv: SocketAddr,
-    ) -> Result<Settings> {
+    fn issuer_settings(&self, public_url: &str) -> Result<Settings> {
         let mut all = settings::secrets()?;
         let known = [
-            ("PUBLIC_URL", public_url.to_owned()),
-            ("DATABASE_URL", database_url.to_owned()),
-            ("KV_API_URL", kv::api_url(kv)),
-            ("KV_API_TOKEN", kv::API_TOKEN.to_owned()),
-            ("KV_NAMESPACE_ID", kv::NAMESPACE.to_owned()),
+            ("PUBLIC_URL", public_url),
+            ("KV_API_TOKEN", kv::API_TOKEN),
+            ("KV_NAMESPACE_ID", kv::NAMESPACE),
         ];
-        all.extend(known.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(known.map(|(name, value)| (name.to_owned(), value.to_owned())));
         all.extend(self.settings.clone());
         Ok(all)
     }
 
     async fn edge_options(
         &self,
+        index: usize,
         port: u16,
         settings: &Settings,
         wires: &Wires,
+        cache: &CacheApi,
     ) -> Result<workerd::Options> {
         let url = |wire: &Wire| format!("http://{}", wire.addr());
-        let texts =
-            settings::edge_texts(settings, &url(&wires.edge_issuer), &url(&wires.edge_origin));
-        let mut texts: Settings = texts.into_iter().collect();
+        let issuer = url(wires.at(Link::EdgeIssuer, index)?);
+        let origin = url(wires.at(Link::EdgeOrigin, index)?);
+        let mut texts: Settings = settings::edge_texts(settings, &issuer, &origin)
+            .into_iter()
+            .collect();
         texts.extend(self.edge_settings.clone());
         let routes = self
             .routes
@@ -186,7 +199,8 @@ impl Builder {
         Ok(workerd::Options {
             worker: worker(self.variant).await?,
             port,
-            kv: wires.edge_kv.addr(),
+            kv: wires.at(Link::EdgeKv, index)?.addr(),
+            cache: cache.addr(),
             texts: texts.into_iter().collect(),
             routes,
         })

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::setup::Npm;
-use crate::workerd::{Options, Workerd};
+use crate::workerd::{METRIC, Options, Workerd};
 
-/// A worker in a workerd of its own, that is: one isolate.
+/// A location: a worker in a workerd of its own, that is, one isolate.
 #[derive(Debug)]
 pub struct Edge {
     npm: Npm,
@@ -32,6 +33,11 @@ impl Edge {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.options.port))
+    }
+
+    /// Ends it, as a power cut would. [`Edge::restart`] brings it back.
+    pub async fn kill(&self) {
+        drop(self.running.lock().await.take());
     }
 
     /// Ends it and starts it again: a cold isolate that knows nothing, at the same time and place.
@@ -81,10 +87,25 @@ impl Edge {
             .unwrap_or_default()
     }
 
+    /// What the worker has written to its Analytics Engine data set `METRICS` since it was started, oldest first.
+    ///
+    /// # Errors
+    /// It does not run, or a point is no JSON.
+    pub async fn metrics(&self) -> Result<Vec<Value>> {
+        let running = self.running.lock().await;
+        let workerd = running.as_ref().context("this edge does not run")?;
+        let log =
+            std::fs::read_to_string(workerd.process().log()).context("an edge without log")?;
+        let points = log.lines().filter_map(|line| line.strip_prefix(METRIC));
+        points
+            .map(|point| serde_json::from_str(point).context("a data point that is no JSON"))
+            .collect()
+    }
+
     /// Its clock alone is from now on so far ahead of the machine's, until the time of the whole system is moved.
     ///
     /// # Errors
-    /// It does not run.
+    /// It does not answer.
     pub async fn set_clock_ahead(&self, by: Duration) -> Result<()> {
         self.shift_clock(by).await
     }
@@ -94,11 +115,10 @@ impl Edge {
             .shift
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = shift;
-        let running = self.running.lock().await;
-        running
-            .as_ref()
-            .context("this edge does not run")?
-            .shift_clock(shift)
-            .await
+        // One that is down learns it when it is started again.
+        match self.running.lock().await.as_ref() {
+            Some(running) => running.shift_clock(shift).await,
+            None => Ok(()),
+        }
     }
 }

@@ -1,21 +1,21 @@
 //! An issuer of the stack: in this process, or a process of the real program.
 
+mod in_process;
+
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use issuer::App;
 use issuer::time::Clock;
-use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, OnceCell, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::builder::blocking;
-use super::settings::{Settings, issuer_config};
+use super::settings::Settings;
 use crate::process::{self, Process, Stop, serial};
 use crate::wait::until;
 use crate::{ports, workspace};
+use in_process::InProcess;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -126,6 +126,30 @@ impl Issuer {
         .await
     }
 
+    /// It keeps its connections and does nothing, as a machine that swaps or a stopped virtual one would.
+    ///
+    /// # Errors
+    /// It is no process, or does not run; so for the next.
+    pub async fn freeze(&self) -> Result<()> {
+        self.process(Process::freeze).await
+    }
+
+    /// It goes on where it stopped.
+    ///
+    /// # Errors
+    /// See [`Issuer::freeze`].
+    pub async fn thaw(&self) -> Result<()> {
+        self.process(Process::thaw).await
+    }
+
+    async fn process(&self, verb: fn(&Process) -> Result<()>) -> Result<()> {
+        match &*self.running.lock().await {
+            Some(Running::Process(process)) => verb(process),
+            Some(Running::InProcess(_)) => bail!("only an issuer that is a process can be frozen"),
+            None => bail!("this issuer does not run"),
+        }
+    }
+
     /// Asks it to end and waits until it has.
     ///
     /// # Errors
@@ -204,7 +228,7 @@ impl Issuer {
 impl Running {
     fn check(&self) -> Result<()> {
         match self {
-            Self::InProcess(running) if running.task.is_finished() => bail!("the issuer has ended"),
+            Self::InProcess(running) if running.is_finished() => bail!("the issuer has ended"),
             Self::InProcess(_) => Ok(()),
             Self::Process(process) => process.check(),
         }
@@ -214,59 +238,6 @@ impl Running {
         match self {
             Self::InProcess(_) => String::new(),
             Self::Process(process) => process.log_tail(),
-        }
-    }
-}
-
-/// An issuer on threads of its own: dropping them ends whatever it was doing.
-#[derive(Debug)]
-struct InProcess {
-    runtime: Option<Runtime>,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<()>>,
-}
-
-impl InProcess {
-    async fn start(settings: &Settings, clock: Clock) -> Result<Self> {
-        let config = issuer_config(settings)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("issuer")
-            .enable_all()
-            .build()
-            .context("cannot start the issuer's threads")?;
-        let (stop, stopped) = oneshot::channel();
-        let task = runtime.spawn(async move {
-            let app = App::build(config, clock)
-                .await
-                .context("the issuer does not start")?;
-            let asked = async { stopped.await.unwrap_or_default() };
-            app.run_until_stopped(asked)
-                .await
-                .context("the issuer failed")
-        });
-        Ok(Self {
-            runtime: Some(runtime),
-            stop,
-            task,
-        })
-    }
-
-    async fn stop(mut self) -> Result<()> {
-        let (stop, _) = oneshot::channel();
-        // An issuer that has ended already hears nothing, and its task tells why.
-        let _ = std::mem::replace(&mut self.stop, stop).send(());
-        let ended = tokio::time::timeout(STOP_LIMIT, &mut self.task).await;
-        ended
-            .context("the issuer does not end")?
-            .context("the issuer panicked")?
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -292,8 +263,7 @@ pub async fn program() -> Result<&'static std::path::Path> {
     static BUILT: OnceCell<std::path::PathBuf> = OnceCell::const_new();
     let built = BUILT.get_or_try_init(|| {
         blocking(|| {
-            let mut cargo = Command::new("cargo");
-            cargo.args(ISSUER_BUILD).current_dir(workspace::root());
+            let cargo = workspace::cargo(&ISSUER_BUILD);
             process::run("cargo build (issuer)", cargo, BUILD_LIMIT)?;
             Ok(workspace::target().join("debug/issuer"))
         })

@@ -1,5 +1,7 @@
 //! A wire between two parts of the stack that can be cut: a TCP proxy.
 
+mod ear;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::background::{self, Task};
+use ear::{Ear, Overheard};
+
+pub use ear::Heard;
 
 /// A connection from one kind of part to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,17 @@ pub enum Link {
     EdgeOrigin,
 }
 
+impl Link {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::IssuerDb,
+        Self::IssuerKv,
+        Self::EdgeKv,
+        Self::EdgeIssuer,
+        Self::EdgeOrigin,
+    ];
+}
+
 /// What becomes of bytes on a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -36,12 +52,13 @@ pub enum State {
     Stalled,
 }
 
-/// A running proxy; several targets take turns by connection.
+/// A running proxy; several targets take turns by connection, and one that refuses is passed over.
 #[derive(Debug)]
 pub struct Wire {
     addr: SocketAddr,
     targets: Arc<Mutex<Vec<SocketAddr>>>,
     state: watch::Sender<State>,
+    ear: Arc<Ear>,
     _task: Task,
 }
 
@@ -51,27 +68,33 @@ impl Wire {
     /// # Errors
     /// No port is free.
     pub async fn start(targets: Vec<SocketAddr>) -> Result<Self> {
+        Self::start_listening_for("", targets).await
+    }
+
+    /// Starts one that counts how often `text` goes over it to the targets.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start_listening_for(text: &'static str, targets: Vec<SocketAddr>) -> Result<Self> {
         let (addr, listener) = background::listen().await?;
         let targets = Arc::new(Mutex::new(targets));
+        let ear = Arc::new(Ear::new(text));
         let (state, seen) = watch::channel(State::Whole);
-        let (pool, turn) = (targets.clone(), AtomicUsize::new(0));
+        let (pool, turn, hears) = (targets.clone(), AtomicUsize::new(0), ear.clone());
         let task = Task::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let target = {
-                    let targets = pool.lock().unwrap_or_else(PoisonError::into_inner);
-                    targets
-                        .get(turn.fetch_add(1, Ordering::Relaxed) % targets.len().max(1))
-                        .copied()
-                };
-                if let Some(target) = target {
-                    tokio::spawn(carry(client, target, seen.clone()));
-                }
+                let mut targets = pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let first = turn.fetch_add(1, Ordering::Relaxed) % targets.len().max(1);
+                targets.rotate_left(first);
+                let (hears, seen) = (hears.clone(), seen.clone());
+                tokio::spawn(async move { carry(client, &targets, seen, &hears).await });
             }
         })?;
         Ok(Self {
             addr,
             targets,
             state,
+            ear,
             _task: task,
         })
     }
@@ -86,6 +109,11 @@ impl Wire {
         *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
     }
 
+    /// How often what it listens for has gone over it.
+    pub fn heard(&self) -> Heard {
+        self.ear.heard()
+    }
+
     /// Cuts, stalls or heals it.
     pub fn set_state(&self, state: State) {
         self.state.send_replace(state);
@@ -93,7 +121,12 @@ impl Wire {
 }
 
 /// Carries one connection until either side closes it or the wire is cut.
-async fn carry(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+async fn carry(
+    client: TcpStream,
+    targets: &[SocketAddr],
+    mut state: watch::Receiver<State>,
+    ear: &Ear,
+) {
     if state
         .wait_for(|state| *state != State::Stalled)
         .await
@@ -102,11 +135,12 @@ async fn carry(mut client: TcpStream, target: SocketAddr, mut state: watch::Rece
     {
         return;
     }
-    let Ok(mut server) = TcpStream::connect(target).await else {
+    let Some(mut server) = first_that_accepts(targets).await else {
         return;
     };
     // Small packets in both directions: waiting to fill them would cost 40 ms each.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let mut client = Overheard::new(client, ear);
     loop {
         tokio::select! {
             // Dropping the copy loses no bytes that matter: only a cut or a stall ends it early, and a stalled
@@ -123,6 +157,15 @@ async fn carry(mut client: TcpStream, target: SocketAddr, mut state: watch::Rece
             return;
         }
     }
+}
+
+async fn first_that_accepts(targets: &[SocketAddr]) -> Option<TcpStream> {
+    for target in targets {
+        if let Ok(server) = TcpStream::connect(target).await {
+            return Some(server);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -167,5 +210,20 @@ mod tests {
         let wire = Wire::start(vec![one.addr(), two.addr()]).await.unwrap();
         let answers = [get(wire.addr()).await, get(wire.addr()).await];
         assert_ne!(answers[0], answers[1]);
+    }
+
+    #[tokio::test]
+    async fn a_target_that_refuses_is_passed_over_and_what_is_said_is_heard() {
+        let server = background::serve(axum::Router::new().fallback(|| async { "here" }))
+            .await
+            .unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], crate::ports::free().unwrap()));
+        let targets = vec![nobody, server.addr()];
+        let wire = Wire::start_listening_for("GET / ", targets).await.unwrap();
+        for times in 1..=2 {
+            assert_eq!(get(wire.addr()).await.as_deref(), Some("here"));
+            assert_eq!(wire.heard().times, times);
+        }
+        assert!(wire.heard().last.is_some());
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 //!
 //! Everything is reached over HTTP, as from outside. The time can be moved, every connection cut, every part restarted.
+//! Each edge is a location of its own: a replica of KV, a cache, and wires that can be cut for it alone.
 
 pub(crate) mod accounts;
 mod answer;
@@ -20,11 +21,13 @@ pub mod background;
 mod builder;
 mod client;
 mod edge;
+mod faults;
 mod issuers;
 mod jar;
 mod link;
 mod request;
 pub mod settings;
+mod wires;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -33,6 +36,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use issuer::time::Clock;
 
+use crate::cache_api::CacheApi;
 use crate::kv::Kv;
 use crate::origin::Origin;
 use crate::postgres::Database;
@@ -43,9 +47,10 @@ pub use builder::Builder;
 pub use client::Client;
 pub use edge::Edge;
 pub use issuers::{ISSUER_BUILD, Issuer, Kind, program as issuer_program};
-pub use link::{Link, State, Wire};
+pub use link::{Heard, Link, State, Wire};
 pub use request::{Mode, Request};
 pub use reqwest::Method;
+use wires::Wires;
 
 /// A running stack; dropping it stops everything.
 #[derive(Debug)]
@@ -56,8 +61,10 @@ pub struct System {
     /// The issuers, all on one database.
     pub issuers: Vec<Issuer>,
     wires: Wires,
-    /// Workers KV.
+    /// Workers KV, with a location for each edge.
     pub kv: Kv,
+    /// What `caches.default` of each edge keeps things in.
+    pub caches: Vec<CacheApi>,
     /// What the edges guard.
     pub origin: Origin,
     /// The issuers' database.
@@ -65,15 +72,6 @@ pub struct System {
     public_url: String,
     clock: Clock,
     shift: Mutex<Duration>,
-}
-
-#[derive(Debug)]
-struct Wires {
-    issuer_db: Wire,
-    issuer_kv: Wire,
-    edge_kv: Wire,
-    edge_issuer: Wire,
-    edge_origin: Wire,
 }
 
 impl System {
@@ -142,7 +140,7 @@ impl System {
         Ok(client)
     }
 
-    /// Moves the time of issuers, edges and cookie jars into the future.
+    /// Moves the time of issuers, edges, KV, caches and cookie jars into the future.
     ///
     /// # Errors
     /// An issuer is a process of its own, whose time is the machine's.
@@ -164,33 +162,6 @@ impl System {
             edge.shift_clock(shift).await?;
         }
         Ok(())
-    }
-
-    /// From now on connections over `link` fail.
-    pub fn cut(&self, link: Link) {
-        self.wires.of(link).set_state(State::Cut);
-    }
-
-    /// From now on nothing passes over `link`, and nobody is told.
-    pub fn stall(&self, link: Link) {
-        self.wires.of(link).set_state(State::Stalled);
-    }
-
-    /// `link` works again.
-    pub fn heal(&self, link: Link) {
-        self.wires.of(link).set_state(State::Whole);
-    }
-}
-
-impl Wires {
-    const fn of(&self, link: Link) -> &Wire {
-        match link {
-            Link::IssuerDb => &self.issuer_db,
-            Link::IssuerKv => &self.issuer_kv,
-            Link::EdgeKv => &self.edge_kv,
-            Link::EdgeIssuer => &self.edge_issuer,
-            Link::EdgeOrigin => &self.edge_origin,
-        }
     }
 }
 

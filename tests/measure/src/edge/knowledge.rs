@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use shared::claims::Claims;
 use shared::id::{SessionId, TokenId, UserId};
 use shared::key::{Algorithm, KeySet, SigningKey};
-use shared::revocation::{Entry, Revocation, Snapshot};
+use shared::revocation::{Entry, Revocation, Update};
 use shared::secret::{RootSecret, Secret};
 use shared::time::{UnixMillis, UnixTime};
 use shared::{token, wire};
@@ -109,12 +109,16 @@ impl Knowledge {
                 })
             })
             .collect();
-        let snapshot = Snapshot {
+        let made_at = now();
+        let head = Update {
             number: REVOCATIONS as u64,
-            made_at: now(),
+            since: 0,
+            made_at,
+            sent_at: made_at,
+            base: None,
             entries: entries?,
         };
-        Ok(snapshot.encode(&self.edge_root()?))
+        Ok(head.encode(&self.edge_root()?))
     }
 
     fn keys(&self) -> KeySet {
@@ -160,6 +164,7 @@ mod tests {
     use std::collections::HashSet;
 
     use shared::key::VerifyingKey;
+    use shared::revocation::{OpenUpdate, RevocationSet};
     use shared::token::Expected;
 
     use super::*;
@@ -169,9 +174,10 @@ mod tests {
         let knowledge = Knowledge::new().unwrap();
         let secrets = RootSecret::parse_list(&knowledge.edge_secret).unwrap();
         let (keys, _) = KeySet::open(&knowledge.published_keys().unwrap(), &secrets).unwrap();
-        let snapshot =
-            Snapshot::open(&knowledge.published_revocations().unwrap(), &secrets).unwrap();
-        assert_eq!(snapshot.set.len(), REVOCATIONS);
+        let published = knowledge.published_revocations().unwrap();
+        let head = OpenUpdate::open(&published, &secrets).unwrap();
+        let revoked = RevocationSet::from_entries(head.entries);
+        assert_eq!(revoked.len(), REVOCATIONS);
         let shared = KeySet::new(vec![VerifyingKey::hs256(
             &RootSecret::parse(&knowledge.jwt_secret).unwrap(),
         )]);
@@ -189,7 +195,7 @@ mod tests {
                 )
                 .unwrap();
                 assert_eq!(
-                    snapshot.set.standing(&verified),
+                    revoked.standing(&verified),
                     shared::revocation::Standing::Good
                 );
             }

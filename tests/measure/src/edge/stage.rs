@@ -52,7 +52,7 @@ impl Stage {
         }
         let settings = wrangler::read()?;
         let common = Common {
-            kv: kv.worker_addr(),
+            kv: *kv.worker_addrs().first().context("KV has no location")?,
             compatibility_date: &settings.compatibility_date,
             compatibility_flags: &settings.compatibility_flags,
         };

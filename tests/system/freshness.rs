@@ -1,0 +1,138 @@
+//! Where an edge's knowledge comes from, and what is told where none is young enough.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::future::try_join_all;
+use harness::system::{ADA, BOB, Link, System};
+use harness::wait::until;
+use shared::wire::kv;
+
+use crate::support::published;
+
+#[tokio::test]
+async fn one_question_to_the_issuer_serves_all_requests_that_wait() -> Result<()> {
+    let system = System::start().await?;
+    let ada = system.login(&ADA).await?;
+    ada.get("/admin/x").await?.expect(200)?;
+    system.advance(Duration::from_secs(10)).await?;
+    let before = system.feed_requests(0)?;
+    let answers = try_join_all((0..40).map(|_| ada.get("/admin/x"))).await?;
+    for answer in answers {
+        answer.expect(200)?;
+    }
+    let asked = system.feed_requests(0)? - before;
+    // All wait for the first; a second may be asked in the background when the answer has aged meanwhile.
+    ensure!(
+        (1..=2).contains(&asked),
+        "the issuer was asked {asked} times"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_isolates_of_a_location_share_an_answer_of_the_issuer() -> Result<()> {
+    let system = System::start().await?;
+    let ada = system.login(&ADA).await?;
+    ada.get("/admin/x").await?.expect(200)?;
+    system.cut(Link::EdgeKv);
+    let cache = system.caches.first().context("a location has a cache")?;
+    // Two cold isolates of one location, within the second in which an answer serves: the second finds it. A slow machine
+    // may take longer than that between them, and then they try again.
+    until(
+        "an answer to be shared",
+        Duration::from_secs(60),
+        async || {
+            let (hits, asked) = (cache.counts().hits, system.feed_requests(0));
+            for _ in 0..2 {
+                let restarted = system.edges[0].restart().await;
+                let answer = ada.get("/admin/x").await;
+                if restarted.is_err() || !answer.is_ok_and(|answer| answer.status() == 200) {
+                    return false;
+                }
+            }
+            let asked_since = match (asked, system.feed_requests(0)) {
+                (Ok(before), Ok(after)) => after - before,
+                _ => return false,
+            };
+            cache.counts().hits > hits && asked_since == 1
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_young_head_in_kv_leaves_the_issuer_alone() -> Result<()> {
+    let system = System::start().await?;
+    let bob = system.login(&BOB).await?;
+    bob.get("/api/x").await?.expect(200)?;
+    let before = system.feed_requests(0)?;
+    for _ in 0..20 {
+        system.advance(Duration::from_secs(15)).await?;
+        // The clock jumped; in truth the heartbeat would have come meanwhile.
+        until("a heartbeat", Duration::from_secs(20), async || {
+            let now = system.clock().now();
+            published(&system).is_ok_and(|kv| now.since(kv.head.made_at) < Duration::from_secs(30))
+        })
+        .await?;
+        // Each answer lets the edge look into KV afterwards, where that is due.
+        bob.get("/api/x").await?.expect(200)?;
+        bob.get("/api/x").await?.expect(200)?;
+    }
+    let asked = system.feed_requests(0)? - before;
+    ensure!(
+        asked == 0,
+        "in five minutes the issuer was asked {asked} times"
+    );
+    ensure!(system.kv.reads(kv::REVOCATIONS_HEAD) > 5, "KV was read");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_issuer_closes_the_gap_where_kv_lags() -> Result<()> {
+    let system = System::start().await?;
+    let owner = system.login(&BOB).await?;
+    let thief = owner.copy();
+    thief.get("/api/x").await?.expect(200)?;
+    system.kv.set_write_fault(harness::kv::Fault::Down);
+    owner.logout().await?.expect(204)?;
+    system.advance(Duration::from_secs(61)).await?;
+    thief
+        .get("/api/x")
+        .await?
+        .expect_problem(401, "session_ended")
+        .map(drop)
+}
+
+#[tokio::test]
+async fn why_nothing_young_enough_was_there_is_logged_and_counted() -> Result<()> {
+    let system = System::start().await?;
+    let bob = system.login(&BOB).await?;
+    bob.get("/api/x").await?.expect(200)?;
+    system.cut(Link::EdgeIssuer);
+    system.cut(Link::EdgeKv);
+    system.advance(Duration::from_secs(61)).await?;
+    let answer = bob.get("/api/x").await?;
+    ensure!(
+        answer.header("retry-after").is_some(),
+        "it says when to come back"
+    );
+    answer.expect_problem(503, "revocations_stale")?;
+    let log = system.edges[0].log().await;
+    for told in [
+        "\"path\":\"/api/x\"",
+        "\"kv\":\"KV",
+        "\"issuer\":\"the sign-in service",
+    ] {
+        ensure!(log.contains(told), "{told} in {log}");
+    }
+    let points = system.edges[0].metrics().await?;
+    let point = points
+        .iter()
+        .find(|point| point["indexes"][0] == "revocations_stale")
+        .context("a data point")?;
+    assert_eq!(point["blobs"][0], "refused");
+    let age = point["doubles"][0].as_f64().context("an age")?;
+    ensure!((60.0..120.0).contains(&age), "{age} s");
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What the sweep deletes, and what it leaves.
+
+use anyhow::Result;
+use harness::postgres::Server;
+use issuer::store::Store;
+use issuer::sweep::{self, Swept};
+use issuer::time::Clock;
+use shared::secret::SecretText;
+use sqlx::PgConnection;
+
+/// 1,200 of each kind that are due, more than two batches, and two that are not: the one just inside, the one just made.
+/// Of the sessions, half ended and half ran out.
+const ROWS: &str = "
+    insert into sessions (id, user_id, secret_hash, created_at, auth_time, rotated_at, last_seen_at, expires_at,
+                          access_expires_at, ended_at, end_reason, provider)
+    select decode(lpad(to_hex(n), 32, '0'), 'hex'), (select id from users limit 1), decode(repeat('00', 32), 'hex'),
+           now(), now(), now(), now(), now() + expires, now(), now() + ended, reason, 'password'
+    from (select n, interval '-31 days' as expires, null::interval as ended, null as reason from generate_series(1, 600) n
+          union all select n, interval '1 day', interval '-31 days', 'logout' from generate_series(601, 1200) n
+          union all values (1201, interval '-29 days', null, null), (1202, interval '1 day', interval '-29 days', 'logout'))
+         as rows;
+    insert into revocations (kind, subject, created_at, expires_at)
+    select 'session', decode(lpad(to_hex(n), 32, '0'), 'hex'), now(),
+           now() + case when n > 1200 then interval '1 minute' else interval '-1 minute' end
+    from generate_series(1, 1202) n;
+    insert into events (at, kind)
+    select now() - case when n > 1200 then interval '364 days' else interval '366 days' end, 'sign_in'
+    from generate_series(1, 1202) n";
+
+async fn count(db: &mut PgConnection, table: &str) -> Result<i64> {
+    let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+    Ok(sqlx::query_scalar(query).fetch_one(db).await?)
+}
+
+#[tokio::test]
+async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
+    let database = Server::for_tests().await?.database().await?;
+    let mut db = database.connect().await?;
+    let events = count(&mut db, "events").await?;
+    sqlx::raw_sql(ROWS).execute(&mut db).await?;
+    let store = Store::connect(&SecretText::new(database.url()), 4).await?;
+    let swept = sweep::once(&store, Clock::system().now()).await?;
+    let expected = Swept {
+        sessions: 1200,
+        revocations: 1200,
+        events: 1200,
+    };
+    assert_eq!(swept, expected);
+    for (table, left) in [("sessions", 2), ("revocations", 2), ("events", events + 2)] {
+        assert_eq!(count(&mut db, table).await?, left, "{table}");
+    }
+    let again = sweep::once(&store, Clock::system().now()).await?;
+    assert_eq!(again, Swept::default());
+    store.close().await;
+    Ok(())
+}
