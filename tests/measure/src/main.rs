@@ -4,6 +4,8 @@
 //! the ratios mean something elsewhere, the absolute numbers do not.
 //!
 //! - [`edge`]: what guarding a request costs in the worker;
+//! - [`revocation`]: how long a session that was signed out is still let in;
+//! - [`view`]: what the worker's copy of the revocations costs;
 //! - below it, what measurements share: [`load`] asks and counts, [`http`] reads answers, [`origin`] gives some,
 //!   [`cpu`] reads a process's CPU time, [`statistics`] makes one number out of many.
 
@@ -12,7 +14,9 @@ mod edge;
 mod http;
 mod load;
 mod origin;
+mod revocation;
 mod statistics;
+mod view;
 
 use std::process::ExitCode;
 
@@ -32,11 +36,19 @@ struct Cli {
 enum Command {
     /// What guarding a request costs in the worker: CPU time and throughput, against a floor, jose and a pass-through.
     Edge(edge::Options),
+    /// How long a session that was signed out is still let in, at eight edges, while something is broken.
+    Revocation(revocation::Options),
+    /// What the worker's copy of the revocations costs in wasm: a lookup, a thousand new ones, memory.
+    View(view::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Edge(options) = Cli::parse().command;
-    match edge::run(&options) {
+    let done = match Cli::parse().command {
+        Command::Edge(options) => edge::run(&options),
+        Command::Revocation(options) => revocation::run(&options),
+        Command::View(options) => view::run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
