@@ -1,8 +1,8 @@
 // The thin entry around the Rust worker. A plain object with `fetch` and nothing else: whatever else were exported,
 // other workers could call.
 //
-// The hot path is one synchronous call into Rust: a few header values in, one text out, and the untouched request goes
-// on; the promise of its answer is returned as it is. What `guard` cannot pass at once goes to `answer`.
+// The hot path is one synchronous call into Rust: a few header values in, one text out, and `send` does what it says.
+// What `guard` cannot pass at once goes to `answer`.
 import { __wbg_reset_state, answer, cache_control, guard, initSync, renew_knowledge, unreachable } from "./index.js";
 import module from "./index_bg.wasm";
 
@@ -11,46 +11,36 @@ initSync({ module });
 // How long the issuer may take to answer a request that is passed on to it.
 const ISSUER_LIMIT_MS = 10_000;
 
-// Keeps Cloudflare's own cache out of the way to the origin, which would store a guarded image or script by its URL.
-const UNCACHED = { cache: "no-store" };
-
-// Headers that speak to shared caches alone, and win over `Cache-Control` there: those of RFC 9213, and older ones.
-const TARGETED = /(?:.-cache|^surrogate|^edge)-control$|^x-accel-expires$/;
-
 export default {
 	fetch(request, env, ctx) {
 		try {
 			const { method, headers } = request;
-			let names = "";
+			const upgrade = headers.has("upgrade");
 			// Where a request comes from matters only if it can change something.
-			let safe = method === "GET" || method === "HEAD";
-			for (const name of headers.keys()) {
-				names += name + "\n";
-				if (name === "upgrade") safe = false;
-			}
+			const safe = !upgrade && (method === "GET" || method === "HEAD");
 			const onward = guard(
 				method,
 				request.url,
-				names,
 				headers.get("cookie"),
 				headers.get("authorization"),
+				upgrade,
 				safe ? null : headers.get("sec-fetch-site"),
 				safe ? null : headers.get("origin"),
 				Date.now(),
 			);
-			return onward === undefined ? answered(request, names, env, ctx) : send(request, onward, env, ctx);
+			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx);
 		} catch (error) {
 			return broken(error);
 		}
 	},
 };
 
-async function answered(request, names, env, ctx) {
+async function answered(request, env, ctx) {
 	let tell;
 	try {
 		const panicked = new Promise((_, reject) => (tell = reject));
 		waiting.add(tell);
-		const result = await Promise.race([answer(request, names, env, ctx), panicked]);
+		const result = await Promise.race([answer(request, env, ctx), panicked]);
 		return typeof result === "string" ? await send(request, result, env, ctx) : result;
 	} catch (error) {
 		return broken(error);
@@ -62,8 +52,10 @@ async function answered(request, names, env, ctx) {
 // Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only.
 function send(request, onward, env, ctx) {
 	const [head, url, dropped, ...lines] = onward.split("\n");
-	const sent = new Request(url, request);
-	const { headers } = sent;
+	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
+	const copy = request.body === null ? null : new Request(url, request);
+	const headers = copy === null ? new Headers(request.headers) : copy.headers;
+	for (const name of request.headers.keys()) if (endsHere(name)) headers.delete(name);
 	if (dropped !== "") for (const name of dropped.split(",")) headers.delete(name);
 	const cookies = [];
 	for (const line of lines) {
@@ -76,17 +68,46 @@ function send(request, onward, env, ctx) {
 	}
 	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
 	const toIssuer = head[0] === "i";
-	const kept = (response) => (cookies.length > 0 ? withCookies(response, cookies) : head[2] === " " ? response : restrained(response, head[2] === "o"));
-	// Only Cloudflare, which has a cache, names a data centre.
-	const uncached = head[2] === "p" && request.cf?.colo !== undefined;
-	return sendTo(toIssuer, sent, uncached).then(kept, (error) => noAnswer(request, toIssuer, error)).catch(broken);
+	const init = copy === null ? { method: request.method, headers, redirect: "manual" } : { redirect: "manual" };
+	if (toIssuer) init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
+	else if (head[2] === "p" && hasCache(request)) init.cache = "no-store";
+	const kept = (response) => {
+		try {
+			if (cookies.length > 0) return withCookies(response, cookies);
+			return head[2] === " " ? response : restrained(response, head[2] === "o");
+		} catch (error) {
+			return broken(error);
+		}
+	};
+	return fetch(copy ?? url, init).then(kept, (error) => noAnswer(request, toIssuer, error));
 }
 
-// An incoming request follows no redirects, nor does its copy. A second argument to `fetch` makes another copy of the
-// headers, so there is none on the ordinary way.
-function sendTo(toIssuer, sent, uncached) {
-	if (toIssuer) return fetch(sent, { redirect: "manual", signal: AbortSignal.timeout(ISSUER_LIMIT_MS) });
-	return uncached ? fetch(sent, UNCACHED) : fetch(sent);
+// Whether no request takes this header with it: one that concerns one hop only (RFC 9110 §7.6.1), makes some frameworks
+// take another path or method than the one that was checked, or begins like ours, for some frameworks read
+// `Portcullis_User` and `portcullis.user` as `Portcullis-User`. `Connection` is not obeyed, only removed: it could name our
+// headers, and whoever obeyed it would drop them.
+function endsHere(name) {
+	switch (name) {
+		case "connection":
+		case "keep-alive":
+		case "proxy-connection":
+		case "x-original-url":
+		case "x-rewrite-url":
+		case "x-http-method":
+		case "x-http-method-override":
+		case "x-method-override":
+			return true;
+		default:
+			return name.startsWith("portcullis");
+	}
+}
+
+// Whether a cache stands between here and the origin, which would store a guarded image or script by its URL: at
+// Cloudflare, which alone names a data centre. It is the same for all requests, and dear to ask.
+let cacheBehind;
+function hasCache(request) {
+	cacheBehind ??= request.cf?.colo !== undefined;
+	return cacheBehind;
 }
 
 function noAnswer(request, toIssuer, error) {
@@ -107,10 +128,9 @@ function withCookies(response, cookies) {
 
 // The answer of a guarded route, which shared caches may keep only if rule and origin say so.
 function restrained(response, originDecides) {
-	if (response.status === 101) return response;
 	const names = targeted(response);
 	const control = cache_control(response.headers.get("cache-control") ?? undefined, names.length > 0, originDecides);
-	return control === undefined ? response : copied(response, control, names);
+	return control === undefined || response.status === 101 ? response : copied(response, control, names);
 }
 
 // An answer as it came cannot be changed; a copy can, and its body streams on. A status past 599 is none (RFC 9110 §15),
@@ -122,9 +142,21 @@ function copied(response, control, without) {
 	return answer;
 }
 
+// Headers that speak to shared caches alone, and win over `Cache-Control` there: those of RFC 9213, and older ones.
+function isTargeted(name) {
+	switch (name) {
+		case "surrogate-control":
+		case "edge-control":
+		case "x-accel-expires":
+			return true;
+		default:
+			return name.endsWith("-cache-control");
+	}
+}
+
 function targeted(response) {
 	const names = [];
-	for (const name of response.headers.keys()) if (TARGETED.test(name)) names.push(name);
+	for (const name of response.headers.keys()) if (isTargeted(name)) names.push(name);
 	return names;
 }
 

@@ -1,6 +1,6 @@
 //! What a request offers to prove who sent it: the session's cookies, or a bearer token. Never both.
 
-use shared::cookie::{self, Found};
+use shared::cookie::{Cookies, Found};
 use shared::key::KeySet;
 use shared::token;
 
@@ -41,19 +41,19 @@ impl Credential<'_> {
     }
 }
 
-/// The credential in the headers `Cookie` and `Authorization`.
+/// The credential in the headers `Cookie`, taken apart, and `Authorization`.
 ///
 /// Another scheme than Bearer is between client and origin, and no credential here.
 ///
 /// # Errors
 /// [`BadCredential`] where it is not clear what is meant.
 pub fn take<'a>(
-    cookie: Option<&'a str>,
+    cookies: Option<&Cookies<'a>>,
     authorization: Option<&'a str>,
 ) -> Result<Credential<'a>, BadCredential> {
     let bearer = authorization.and_then(bearer).transpose()?;
-    let access = from_cookie(cookie, cookie::ACCESS)?;
-    let refresh = from_cookie(cookie, cookie::REFRESH)?;
+    let access = cookies.map_or(Ok(None), |cookies| token(cookies.access))?;
+    let refresh = cookies.map_or(Ok(None), |cookies| token(cookies.refresh))?;
     match (bearer, access.or(refresh)) {
         (Some(_), Some(_)) => Err(BadCredential::Both),
         (Some(token), None) => Ok(Credential::Bearer(token)),
@@ -109,8 +109,8 @@ fn has_second_bearer(authorization: &str) -> bool {
     authorization.split(',').skip(1).any(is_bearer)
 }
 
-fn from_cookie<'a>(header: Option<&'a str>, name: &str) -> Result<Option<&'a str>, BadCredential> {
-    match header.map_or(Found::Absent, |header| cookie::find(header, name)) {
+fn token(found: Found<'_>) -> Result<Option<&str>, BadCredential> {
+    match found {
         Found::Absent | Found::One("") => Ok(None),
         // Two Cookie headers can arrive as one, joined by a comma, which no token has.
         Found::One(value) if value.contains(',') => Err(BadCredential::Several),
@@ -121,7 +121,16 @@ fn from_cookie<'a>(header: Option<&'a str>, name: &str) -> Result<Option<&'a str
 
 #[cfg(test)]
 mod tests {
+    use shared::cookie;
+
     use super::*;
+
+    fn offered<'a>(
+        cookie: Option<&'a str>,
+        authorization: Option<&'a str>,
+    ) -> Result<Credential<'a>, BadCredential> {
+        take(cookie.map(cookie::read).as_ref(), authorization)
+    }
 
     #[test]
     fn a_token_of_ours_is_seen_beside_others() {
@@ -153,20 +162,20 @@ mod tests {
     #[test]
     fn a_cookie_or_a_bearer() {
         let both = "a=1; __Host-Http-access=tok; __Host-Http-refresh=ref";
-        assert_eq!(take(None, None), Ok(Credential::Absent));
+        assert_eq!(offered(None, None), Ok(Credential::Absent));
         assert_eq!(
-            take(Some("a=1"), Some("Basic eDp5")),
+            offered(Some("a=1"), Some("Basic eDp5")),
             Ok(Credential::Absent)
         );
         assert_eq!(
-            take(Some(both), Some("Basic eDp5")),
+            offered(Some(both), Some("Basic eDp5")),
             Ok(Credential::Cookies {
                 access: Some("tok"),
                 refresh: Some("ref")
             })
         );
         assert_eq!(
-            take(Some("__Host-Http-refresh=ref"), None),
+            offered(Some("__Host-Http-refresh=ref"), None),
             Ok(Credential::Cookies {
                 access: None,
                 refresh: Some("ref")
@@ -179,7 +188,7 @@ mod tests {
             "Bearer\ta.b.c",
         ] {
             assert_eq!(
-                take(Some("a=1"), Some(spelling)),
+                offered(Some("a=1"), Some(spelling)),
                 Ok(Credential::Bearer("a.b.c")),
                 "{spelling}"
             );
@@ -223,7 +232,7 @@ mod tests {
             (None, Some("Bearer \"a\""), BadCredential::Malformed),
         ] {
             assert_eq!(
-                take(cookie, authorization),
+                offered(cookie, authorization),
                 Err(reason),
                 "{cookie:?} {authorization:?}"
             );
@@ -239,11 +248,15 @@ mod tests {
             "__Host-Http-access",
             "__Host-Http-access=",
         ] {
-            assert_eq!(take(Some(cookie), None), Ok(Credential::Absent), "{cookie}");
+            assert_eq!(
+                offered(Some(cookie), None),
+                Ok(Credential::Absent),
+                "{cookie}"
+            );
         }
         for authorization in ["Bearerx t", "Digest a=\"bearer\", b=c", "", "token bearer"] {
             assert_eq!(
-                take(None, Some(authorization)),
+                offered(None, Some(authorization)),
                 Ok(Credential::Absent),
                 "{authorization}"
             );

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use shared::claims::Claims;
+use shared::cookie;
 use shared::key::KeySet;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
@@ -33,16 +34,18 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// The absolute URL.
     pub url: &'a str,
-    /// The names of its headers, each on a line.
-    pub names: &'a str,
     /// `Cookie`.
     pub cookie: Option<&'a str>,
     /// `Authorization`.
     pub authorization: Option<&'a str>,
     /// `Sec-Fetch-Site`; needed for unsafe methods and upgrades only.
     pub fetch_site: Option<&'a str>,
-    /// `Origin`; likewise.
+    /// `Origin`; likewise, and for OPTIONS.
     pub origin: Option<&'a str>,
+    /// Whether it asks for another protocol: `Upgrade` (RFC 9110 §7.8).
+    pub upgrade: bool,
+    /// `Access-Control-Request-Method`; needed for OPTIONS only.
+    pub wanted_method: Option<&'a str>,
     /// The client's address; needed for the issuer only.
     pub client_ip: Option<&'a str>,
     /// An access token that the issuer gave in the middle of this request, in place of the cookies.
@@ -128,12 +131,7 @@ pub fn pass<'a>(
         Target::parse(asked.url).map_err(|bad| stop(false)(Refusal::Target(bad).into()))?;
     match known.config.policy.classify(asked.method, target.path()) {
         Route::Issuer => {
-            let onward = Onward::to_issuer(
-                known.config,
-                &target,
-                inbound(asked, false),
-                asked.client_ip,
-            );
+            let onward = Onward::to_issuer(known.config, &target, asked.client_ip);
             Ok(Pass {
                 onward,
                 stale: false,
@@ -143,7 +141,7 @@ pub fn pass<'a>(
         Route::Respelled => Err(stop(false)(Refusal::Respelled.into())),
         Route::Origin(rule) if rule.access == Access::Public => Ok(open(asked, known, &target)),
         Route::Origin(rule)
-            if rule.cors && is_preflight(asked.method, asked.names, asked.origin) =>
+            if rule.cors && is_preflight(asked.method, asked.wanted_method, asked.origin) =>
         {
             let mut pass = open(asked, known, &target);
             pass.onward.keeping = rule.cache.into();
@@ -158,15 +156,12 @@ fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a>
     let own_authorization = asked
         .authorization
         .is_some_and(|header| credential::is_own_bearer(header, known.keys));
+    let inbound = Inbound {
+        cookies: asked.cookie.map(cookie::read),
+        own_authorization,
+    };
     let now = asked.now.to_secs();
-    let onward = Onward::to_origin(
-        known.config,
-        asked.method,
-        target,
-        inbound(asked, own_authorization),
-        None,
-        now,
-    );
+    let onward = Onward::to_origin(known.config, asked.method, target, inbound, None, now);
     Pass {
         onward,
         stale: false,
@@ -180,15 +175,13 @@ fn guarded<'a>(
     target: &Target<'_>,
     rule: &Rule,
 ) -> Result<Pass<'a>, Reason> {
+    let cookies = asked.cookie.map(cookie::read);
     let credential =
-        credential::take(asked.cookie, asked.authorization).map_err(Refusal::Credential)?;
+        credential::take(cookies.as_ref(), asked.authorization).map_err(Refusal::Credential)?;
     let from = Provenance {
         fetch_site: asked.fetch_site,
         origin: asked.origin,
-        upgrade: asked
-            .names
-            .lines()
-            .any(|name| name.eq_ignore_ascii_case("upgrade")),
+        upgrade: asked.upgrade,
     };
     if credential.is_ambient() && !csrf::is_own(asked.method, from, known.config.public.as_str()) {
         return Err(Refusal::Csrf.into());
@@ -209,16 +202,13 @@ fn guarded<'a>(
             reason
         }
     })?;
-    let own_authorization = matches!(credential, Credential::Bearer(_));
+    let inbound = Inbound {
+        own_authorization: matches!(credential, Credential::Bearer(_)),
+        cookies,
+    };
+    let identity = Some(&*identity);
     let now = asked.now.to_secs();
-    let mut onward = Onward::to_origin(
-        known.config,
-        asked.method,
-        target,
-        inbound(asked, own_authorization),
-        Some(&identity),
-        now,
-    );
+    let mut onward = Onward::to_origin(known.config, asked.method, target, inbound, identity, now);
     onward.keeping = rule.cache.into();
     onward.due = freshness::due(known.view, known.kv_asked_at, rule.freshness, asked.now);
     Ok(Pass {
@@ -237,7 +227,7 @@ fn judge(
     let identity = match tokens.find(token) {
         Some(identity) => identity,
         None => {
-            let identity = Rc::new(verify(token, known)?.into());
+            let identity = Rc::new(Identity::new(verify(token, known)?, known.config));
             tokens.remember(token, Rc::clone(&identity));
             identity
         }
@@ -280,14 +270,6 @@ fn or_renewal(reason: Reason) -> Reason {
             | Refusal::ClaimsStale),
         ) => Reason::LacksRenewal(refusal),
         other => other,
-    }
-}
-
-fn inbound(asked: Asked<'_>, own_authorization: bool) -> Inbound<'_> {
-    Inbound {
-        names: asked.names,
-        cookie: asked.cookie,
-        own_authorization,
     }
 }
 

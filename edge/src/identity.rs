@@ -1,12 +1,12 @@
-//! What is sent on: where to, which headers are gone from the request, and which of ours are on it.
+//! What is sent on: where to, which credentials are gone from the request, and which headers of ours are on it.
 //!
 //! The result is one text, because one text crosses from Rust to JS faster than an object: see [`Onward::encode`].
 
 use std::borrow::Cow;
 
-use shared::assertion::{self, Request};
+use shared::assertion::Asserter;
 use shared::claims::Claims;
-use shared::cookie;
+use shared::cookie::Cookies;
 use shared::time::UnixTime;
 use shared::token::Verified;
 use shared::wire::header;
@@ -14,20 +14,6 @@ use shared::wire::header;
 use crate::config::Config;
 use crate::rule::Cache;
 use crate::target::Target;
-
-/// Hop-by-hop headers (RFC 9110 §7.6.1), and those that make some frameworks take another path or method than the one
-/// that was checked. `Connection` is not obeyed, only removed: it could name our headers, and whoever obeyed it would
-/// drop them.
-const DROPPED: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-];
 
 /// Who answers a request that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +61,12 @@ pub struct Identity {
     token: Verified<Claims>,
     /// Lines as in [`Onward::encode`].
     headers: String,
-    asserted: assertion::User,
+    asserter: Asserter,
 }
 
-impl From<Verified<Claims>> for Identity {
-    fn from(token: Verified<Claims>) -> Self {
+impl Identity {
+    /// The user of `token`, for this site's origin.
+    pub fn new(token: Verified<Claims>, config: &Config) -> Self {
         let claims = token.claims();
         let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
         let headers = format!(
@@ -88,28 +75,25 @@ impl From<Verified<Claims>> for Identity {
             header::SESSION,
             header::ROLES
         );
+        let authority = config.public.authority();
         Self {
             headers,
-            asserted: claims.into(),
+            asserter: Asserter::new(&config.assertion_key.0, authority, claims),
             token,
         }
     }
-}
 
-impl Identity {
     /// The token.
     pub const fn token(&self) -> &Verified<Claims> {
         &self.token
     }
 }
 
-/// The headers of a request that decide what happens to its others.
-#[derive(Clone, Copy, Debug, Default)]
+/// The credentials that a request came with.
+#[derive(Clone, Debug, Default)]
 pub struct Inbound<'a> {
-    /// The names of all headers, each on a line.
-    pub names: &'a str,
     /// `Cookie`.
-    pub cookie: Option<&'a str>,
+    pub cookies: Option<Cookies<'a>>,
     /// Whether `Authorization` holds a credential of ours.
     pub own_authorization: bool,
 }
@@ -124,7 +108,7 @@ pub struct Onward<'a> {
     /// Who may keep the answer.
     pub keeping: Keeping,
     url: String,
-    dropped: Vec<&'a str>,
+    dropped: Vec<&'static str>,
     set: Vec<(&'static str, Cow<'a, str>)>,
     /// Headers that name the user, in lines.
     user: String,
@@ -133,7 +117,7 @@ pub struct Onward<'a> {
 }
 
 impl<'a> Onward<'a> {
-    /// A request to the origin: our cookies and every header that could pass for ours are gone; whose it is is on it.
+    /// A request to the origin: what it proved itself with is gone, and whose it is is on it.
     pub fn to_origin(
         config: &Config,
         method: &str,
@@ -143,42 +127,22 @@ impl<'a> Onward<'a> {
         now: UnixTime,
     ) -> Self {
         let path_and_query = target.path_and_query();
-        let mut onward = Self::new(
-            Upstream::Origin,
-            config.origin.as_str(),
-            &path_and_query,
-            inbound.names,
-        );
+        let mut onward = Self::new(Upstream::Origin, config.origin.as_str(), &path_and_query);
         if inbound.own_authorization {
             onward.dropped.push("authorization");
         }
-        onward.cut_cookies(inbound.cookie);
+        onward.cut_cookies(inbound.cookies);
         if let Some(identity) = identity {
-            let request = Request {
-                method,
-                authority: config.public.authority(),
-                path_and_query: &path_and_query,
-            };
-            let key = &config.assertion_key.0;
-            let assertion = assertion::assert(key, request, &identity.asserted, now);
+            let assertion = identity.asserter.assert(method, &path_and_query, now);
             onward.user = [&identity.headers, "\n", header::ASSERTION, ":", &assertion].concat();
         }
         onward
     }
 
     /// A request to the issuer, which reads the cookies itself and trusts the client's address by the edge's token.
-    pub fn to_issuer(
-        config: &Config,
-        target: &Target<'_>,
-        inbound: Inbound<'a>,
-        client_ip: Option<&'a str>,
-    ) -> Self {
-        let mut onward = Self::new(
-            Upstream::Issuer,
-            config.issuer.as_str(),
-            &target.path_and_query(),
-            inbound.names,
-        );
+    pub fn to_issuer(config: &Config, target: &Target<'_>, client_ip: Option<&'a str>) -> Self {
+        let base = config.issuer.as_str();
+        let mut onward = Self::new(Upstream::Issuer, base, &target.path_and_query());
         onward
             .set
             .push((header::EDGE_TOKEN, config.edge_token.clone().into()));
@@ -188,31 +152,31 @@ impl<'a> Onward<'a> {
         onward
     }
 
-    fn new(upstream: Upstream, base: &str, path_and_query: &str, names: &'a str) -> Self {
+    fn new(upstream: Upstream, base: &str, path_and_query: &str) -> Self {
         Self {
             upstream,
             due: Due::Nothing,
             keeping: Keeping::AsSaid,
             url: [base, path_and_query].concat(),
-            dropped: names.lines().filter(|name| is_dropped(name)).collect(),
+            dropped: Vec::new(),
             set: Vec::new(),
             user: String::new(),
             cookies: Vec::new(),
         }
     }
 
-    fn cut_cookies(&mut self, cookie: Option<&'a str>) {
-        let Some(inbound) = cookie else { return };
-        match cookie::without_session(inbound) {
-            Some(kept) if kept == inbound => {}
-            Some(kept) => self.set.push(("cookie", kept)),
-            None => self.dropped.push("cookie"),
+    fn cut_cookies(&mut self, cookies: Option<Cookies<'a>>) {
+        match cookies.map(|cookies| cookies.others) {
+            None | Some(Some(Cow::Borrowed(_))) => {}
+            Some(Some(kept)) => self.set.push(("cookie", kept)),
+            Some(None) => self.dropped.push("cookie"),
         }
     }
 
-    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the names to remove, between commas; then in any
-    /// number `name:value` to set on the request and `+value`, a `Set-Cookie` for the answer. No part can hold a line
-    /// break: URLs are escaped, names and values come out of parsed headers.
+    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the names
+    /// of the headers to take off, between commas, beside those that never go on; then in any number `name:value` to set
+    /// on the request and `+value`, a `Set-Cookie` for the answer. No part can hold a line break: URLs are escaped,
+    /// values come out of parsed headers.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
@@ -247,19 +211,6 @@ impl<'a> Onward<'a> {
         }
         text
     }
-}
-
-/// Whether a header of this name is taken off. Every name that begins like ours goes, for `Portcullis_User` and
-/// `portcullis.user` reach some frameworks as `Portcullis-User`.
-fn is_dropped(name: &str) -> bool {
-    let begins_like_ours = name
-        .as_bytes()
-        .get(..header::PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(header::PREFIX.as_bytes()));
-    begins_like_ours
-        || DROPPED
-            .iter()
-            .any(|dropped| name.eq_ignore_ascii_case(dropped))
 }
 
 #[cfg(test)]

@@ -63,7 +63,8 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`BadTarget`] for what the table above refuses.
     pub fn parse(url: &'a str) -> Result<Self, BadTarget> {
-        let (_, rest) = url.split_once("://").ok_or(BadTarget::NotAbsolute)?;
+        let (_, rest) = url.split_once(':').ok_or(BadTarget::NotAbsolute)?;
+        let rest = rest.strip_prefix("//").ok_or(BadTarget::NotAbsolute)?;
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
         let (before_query, query) = match rest.find('?') {
             Some(at) => rest.split_at(at),
@@ -156,14 +157,14 @@ fn refuse_double_escapes(sent: &str) -> Result<(), BadTarget> {
 }
 
 fn refuse_odd_segments(decoded: &str) -> Result<(), BadTarget> {
-    if decoded.contains("//") {
-        return Err(BadTarget::EmptySegment);
-    }
-    if decoded
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
-        return Err(BadTarget::DotSegment);
+    // The first is what stands before the first slash, and the last may be empty.
+    let mut segments = decoded.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." | ".." => return Err(BadTarget::DotSegment),
+            "" if segments.peek().is_some() => return Err(BadTarget::EmptySegment),
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn it_stays_bounded_and_keeps_what_is_used() {
         let (_, verified) = fixtures::token(|_| {});
-        let identity = Rc::new(Identity::from(verified));
+        let identity = Rc::new(Identity::new(verified, &fixtures::config()));
         let mut cache = TokenCache::default();
         cache.remember("kept", Rc::clone(&identity));
         for index in 0..10 * GENERATION {

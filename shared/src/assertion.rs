@@ -4,6 +4,7 @@
 //! query (as `htm` and `htu` of RFC 9449 §4.2 bind a proof), and to 30 seconds. Its `typ` and its key are its own, so
 //! that neither an access token nor an assertion can stand in for the other.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -28,39 +29,11 @@ const HEADER: &str = "eyJ0eXAiOiJwb3J0Y3VsbGlzLWFzc2VydGlvbitqd3QiLCJhbGciOiJIUz
 
 /// The key derived from `ORIGIN_SECRET`, which edge and origin share.
 #[derive(Clone)]
-pub struct AssertionKey {
-    key: HmacKey,
-    /// Has taken in the header, which is the same in all of them.
-    begun: HmacKey,
-}
+pub struct AssertionKey(HmacKey);
 
 impl From<&RootSecret> for AssertionKey {
     fn from(secret: &RootSecret) -> Self {
-        let key = HmacKey::new(secret.derive(Purpose::Assertion).expose());
-        let begun = key.begun_with(HEADER.as_bytes()).begun_with(b".");
-        Self { key, begun }
-    }
-}
-
-/// What an assertion says of the user: the same for every request with one token, so it is written once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User(String);
-
-impl From<&Claims> for User {
-    fn from(claims: &Claims) -> Self {
-        let mut json = format!(
-            r#""sub":"{}","sid":"{}","auth_time":{},"roles":["#,
-            claims.sub,
-            claims.sid,
-            claims.auth_time.secs()
-        );
-        for (index, role) in claims.roles.iter().enumerate() {
-            json.push_str(if index == 0 { "\"" } else { ",\"" });
-            push_escaped(&mut json, role);
-            json.push('"');
-        }
-        json.push(']');
-        Self(json)
+        Self(HmacKey::new(secret.derive(Purpose::Assertion).expose()))
     }
 }
 
@@ -75,31 +48,67 @@ pub struct Request<'a> {
     pub path_and_query: &'a str,
 }
 
-/// The assertion that `user` stands behind `request` at `now`.
-pub fn assert(key: &AssertionKey, request: Request<'_>, user: &User, now: UnixTime) -> String {
-    let mut payload = String::with_capacity(384);
-    payload.push_str(r#"{"htm":""#);
-    push_escaped(&mut payload, request.method);
-    payload.push_str(r#"","aud":""#);
-    push_escaped(&mut payload, request.authority);
-    payload.push_str(r#"","htu":""#);
-    push_escaped(&mut payload, request.path_and_query);
-    payload.push_str(r#"","iat":"#);
-    payload.push_str(&now.secs().to_string());
-    payload.push(',');
-    payload.push_str(&user.0);
-    payload.push('}');
-    let mut token = String::with_capacity(HEADER.len() + payload.len() * 4 / 3 + 64);
-    token.push_str(HEADER);
-    token.push('.');
-    let after_header = token.len();
-    base64url::push(&mut token, payload);
-    let tag = key
-        .begun
-        .tag(token.as_bytes().get(after_header..).unwrap_or_default());
-    token.push('.');
-    base64url::push(&mut token, tag);
-    token
+/// Makes the assertions for one user at one site. What is the same in all of them comes first in each, and is written and
+/// hashed only once.
+#[derive(Clone)]
+pub struct Asserter {
+    /// The header, and the payload up to where requests differ.
+    start: String,
+    /// Has taken in `start`.
+    begun: HmacKey,
+}
+
+impl Asserter {
+    /// For the user of `claims` at the site of `authority`, see [`Request::authority`].
+    pub fn new(key: &AssertionKey, authority: &str, claims: &Claims) -> Self {
+        let mut payload = format!(
+            r#"{{"sub":"{}","sid":"{}","auth_time":{},"roles":["#,
+            claims.sub,
+            claims.sid,
+            claims.auth_time.secs()
+        );
+        for (index, role) in claims.roles.iter().enumerate() {
+            payload.push_str(if index == 0 { "\"" } else { ",\"" });
+            push_escaped(&mut payload, role);
+            payload.push('"');
+        }
+        payload.push_str(r#"],"aud":""#);
+        push_escaped(&mut payload, authority);
+        payload.push_str(r#"","#);
+        // Three bytes are four characters in base64url: what comes next begins with a character of its own.
+        while !payload.len().is_multiple_of(3) {
+            payload.push(' ');
+        }
+        let start = [HEADER, ".", &base64url::encode(payload)].concat();
+        let begun = key.0.begun_with(start.as_bytes());
+        Self { start, begun }
+    }
+
+    /// The assertion that the user stands behind a request at `now`. Method and target are as in [`Request`].
+    pub fn assert(&self, method: &str, path_and_query: &str, now: UnixTime) -> String {
+        let mut payload = String::with_capacity(path_and_query.len() + 64);
+        payload.push_str(r#""htm":""#);
+        push_escaped(&mut payload, method);
+        payload.push_str(r#"","htu":""#);
+        push_escaped(&mut payload, path_and_query);
+        payload.push_str(r#"","iat":"#);
+        payload.push_str(&now.secs().to_string());
+        payload.push('}');
+        let mut token = String::with_capacity(self.start.len() + payload.len() * 4 / 3 + 48);
+        token.push_str(&self.start);
+        base64url::push(&mut token, payload);
+        let rest = token.as_bytes().get(self.start.len()..);
+        let tag = self.begun.tag(rest.unwrap_or_default());
+        token.push('.');
+        base64url::push(&mut token, tag);
+        token
+    }
+}
+
+impl fmt::Debug for Asserter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asserter").finish_non_exhaustive()
+    }
 }
 
 /// What an assertion proves. Only [`verify`] makes one.
@@ -151,7 +160,7 @@ pub fn verify(
     if jws.untrusted_header.alg != "HS256" {
         return Err(Rejection::WrongAlgorithm);
     }
-    let payload = jws.payload(|message, tag| keys.iter().any(|key| key.key.holds(message, tag)))?;
+    let payload = jws.payload(|message, tag| keys.iter().any(|key| key.0.holds(message, tag)))?;
     let said: Said = strict::object(&payload).ok_or(Rejection::Malformed("assertion"))?;
     if (said.htm.as_str(), said.aud.as_str(), said.htu.as_str())
         != (request.method, request.authority, request.path_and_query)
@@ -223,6 +232,11 @@ mod tests {
         AssertionKey::from(&RootSecret::parse(text).unwrap())
     }
 
+    fn asserted(key: &AssertionKey) -> String {
+        let asserter = Asserter::new(key, REQUEST.authority, &claims());
+        asserter.assert(REQUEST.method, REQUEST.path_and_query, NOW)
+    }
+
     fn claims() -> Claims {
         Claims {
             iss: "i".into(),
@@ -251,7 +265,7 @@ mod tests {
             key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p"),
             key("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J"),
         );
-        let token = assert(&old, REQUEST, &User::from(&claims()), NOW);
+        let token = asserted(&old);
         let identity = verify(&token, &[new.clone(), old], REQUEST, NOW).unwrap();
         assert_eq!(identity.user(), claims().sub);
         assert_eq!(identity.session(), claims().sid);
@@ -263,9 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn every_length_of_what_comes_first_fits_what_follows() {
+        let key = key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p");
+        for authority in ["a", "ab", "abc", "abcd"] {
+            let request = Request {
+                authority,
+                ..REQUEST
+            };
+            let asserter = Asserter::new(&key, authority, &claims());
+            let token = asserter.assert(request.method, request.path_and_query, NOW);
+            let identity = verify(&token, std::slice::from_ref(&key), request, NOW);
+            assert!(identity.is_ok(), "{authority}: {identity:?}");
+        }
+    }
+
+    #[test]
     fn it_fits_one_request_for_thirty_seconds() {
         let keys = [key("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p")];
-        let token = assert(&keys[0], REQUEST, &User::from(&claims()), NOW);
+        let token = asserted(&keys[0]);
         let others = [
             Request {
                 method: "GET",

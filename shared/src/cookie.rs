@@ -53,36 +53,67 @@ pub enum Found<'a> {
     Several,
 }
 
+impl<'a> Found<'a> {
+    /// With one more pair of the header, which may be the cookie `name`.
+    fn or_in(self, pair: &'a str, name: &str) -> Self {
+        match pair.split_once('=') {
+            Some((key, value)) if key.trim() == name => match self {
+                Self::Absent => Self::One(value.trim()),
+                Self::One(_) | Self::Several => Self::Several,
+            },
+            _ => self,
+        }
+    }
+}
+
 /// Looks for the cookie `name` in a `Cookie` header (RFC 6265 §4.2.1).
 ///
 /// Browsers read a cookie without `=` as a value without a name, so `name` must be followed by `=`.
 /// Names are compared by case, because the browser that guards our prefix may not guard another spelling.
 pub fn find<'a>(header: &'a str, name: &str) -> Found<'a> {
-    let mut found = Found::Absent;
-    for pair in pairs(header) {
-        if let Some((key, value)) = pair.split_once('=')
-            && key.trim() == name
-        {
-            if found != Found::Absent {
-                return Found::Several;
-            }
-            found = Found::One(value.trim());
-        }
-    }
-    found
+    pairs(header).fold(Found::Absent, |found, pair| found.or_in(pair, name))
 }
 
-/// A `Cookie` header without the session cookies, the others as they were; `None` if no other is there.
+/// A `Cookie` header, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookies<'a> {
+    /// [`ACCESS`], as [`find`] finds it.
+    pub access: Found<'a>,
+    /// [`REFRESH`], likewise.
+    pub refresh: Found<'a>,
+    /// The header without the session's cookies: borrowed if there are none, `None` if there are no others.
+    pub others: Option<Cow<'a, str>>,
+}
+
+/// Takes a `Cookie` header apart, in one walk: it is long, and comes with every request.
 ///
 /// Two `Cookie` headers can arrive as one, joined by a comma, and then a cookie of ours stands behind another one's
 /// value. A comma may as well belong to a value, so nothing is parted unless there is something of ours in it.
-/// A name of ours counts in any case, and without a value: some servers read both as ours.
-pub fn without_session(header: &str) -> Option<Cow<'_, str>> {
-    if !pairs(header).any(holds_session) {
-        return Some(Cow::Borrowed(header));
+/// A name of ours counts as ours in any case, and without a value: some servers read both as ours.
+pub fn read(header: &str) -> Cookies<'_> {
+    let (mut access, mut refresh) = (Found::Absent, Found::Absent);
+    let mut others = String::with_capacity(header.len());
+    let mut is_whole = true;
+    for pair in pairs(header) {
+        if holds_session(pair) {
+            is_whole = false;
+            access = access.or_in(pair, ACCESS);
+            refresh = refresh.or_in(pair, REFRESH);
+            push_pair(&mut others, &without_ours(pair));
+        } else {
+            push_pair(&mut others, pair);
+        }
     }
-    let kept: Vec<Cow<'_, str>> = pairs(header).filter_map(without_ours).collect();
-    (!kept.is_empty()).then(|| Cow::Owned(kept.join("; ")))
+    let others = match (is_whole, others.is_empty()) {
+        (true, _) => Some(Cow::Borrowed(header)),
+        (false, true) => None,
+        (false, false) => Some(Cow::Owned(others)),
+    };
+    Cookies {
+        access,
+        refresh,
+        others,
+    }
 }
 
 fn pairs(header: &str) -> impl Iterator<Item = &str> {
@@ -92,13 +123,21 @@ fn pairs(header: &str) -> impl Iterator<Item = &str> {
         .filter(|pair| !pair.is_empty())
 }
 
-fn without_ours(pair: &str) -> Option<Cow<'_, str>> {
-    if !holds_session(pair) {
-        return Some(Cow::Borrowed(pair));
+fn push_pair(pairs: &mut String, pair: &str) {
+    if pair.is_empty() {
+        return;
     }
+    if !pairs.is_empty() {
+        pairs.push_str("; ");
+    }
+    pairs.push_str(pair);
+}
+
+/// A pair in which something is ours, without that.
+fn without_ours(pair: &str) -> String {
     let others = |part: &&str| !is_session(part) && !part.trim().is_empty();
     let kept: Vec<&str> = pair.split(',').filter(others).collect();
-    (!kept.is_empty()).then(|| Cow::Owned(kept.join(",").trim().to_owned()))
+    kept.join(",").trim().to_owned()
 }
 
 fn holds_session(pair: &str) -> bool {
@@ -116,6 +155,10 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+
+    fn others(header: &str) -> Option<Cow<'_, str>> {
+        read(header).others
+    }
 
     #[test]
     fn a_cookie_is_as_strict_as_browsers_allow() {
@@ -166,29 +209,23 @@ mod tests {
 
     #[test]
     fn the_others_pass_untouched_and_ours_never() {
+        assert_eq!(others("a=1;  b=\"x y\""), Some("a=1;  b=\"x y\"".into()));
         assert_eq!(
-            without_session("a=1;  b=\"x y\""),
-            Some("a=1;  b=\"x y\"".into())
-        );
-        assert_eq!(
-            without_session("a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r"),
+            others("a=1; __Host-Http-access=t; b==2; __Host-Http-refresh=r"),
             Some("a=1; b==2".into())
         );
-        assert_eq!(
-            without_session("__HOST-HTTP-ACCESS=t; __Host-Http-refresh"),
-            None
-        );
-        assert_eq!(without_session("__Host-Http-access=t"), None);
+        assert_eq!(others("__HOST-HTTP-ACCESS=t; __Host-Http-refresh"), None);
+        assert_eq!(others("__Host-Http-access=t"), None);
         for theirs in [
             "__Host-other=1; _=2; __=3",
             "a=x, y; b=,",
             "a=x,__Host-Http-access2=1",
             "seen=__Host-Http-access,__Host-Http-refreshed",
         ] {
-            assert_eq!(without_session(theirs), Some(theirs.into()), "{theirs}");
+            assert_eq!(others(theirs), Some(theirs.into()), "{theirs}");
         }
         assert_eq!(
-            without_session("v=__Host-Http-access"),
+            others("v=__Host-Http-access"),
             Some("v=__Host-Http-access".into())
         );
     }
@@ -203,7 +240,7 @@ mod tests {
             ("__Host-Http-access=t,__Host-Http-refresh=r", None),
             (", __Host-Http-access =t ,;,", Some(",")),
         ] {
-            assert_eq!(without_session(header).as_deref(), left, "{header}");
+            assert_eq!(others(header).as_deref(), left, "{header}");
         }
     }
 }

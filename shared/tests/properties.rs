@@ -179,7 +179,7 @@ proptest! {
 
     #[test]
     fn no_session_cookie_is_left_behind(header in "([ab_=;, ]|__Host-Http-access=|__Host-Http-refresh|__HOST-HTTP-ACCESS=x){0,12}") {
-        let left = cookie::without_session(&header).unwrap_or_default();
+        let left = cookie::read(&header).others.unwrap_or_default();
         for part in left.split([';', ',']) {
             let name = part.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
             prop_assert!(name != "__host-http-access" && name != "__host-http-refresh", "{left:?}");
@@ -187,8 +187,15 @@ proptest! {
     }
 
     #[test]
+    fn reading_a_header_finds_what_looking_for_each_finds(header in "([ab_=;, ]|__Host-Http-access=|__Host-Http-refresh=r|__Host-Http-refresh|__HOST-HTTP-ACCESS=x){0,12}") {
+        let read = cookie::read(&header);
+        prop_assert_eq!(read.access, cookie::find(&header, cookie::ACCESS));
+        prop_assert_eq!(read.refresh, cookie::find(&header, cookie::REFRESH));
+    }
+
+    #[test]
     fn headers_without_a_session_cookie_stay_as_they_are(header in "([a-z]{1,3}=[ -:<-~]{0,5}(; )?){0,5}") {
-        let left = cookie::without_session(&header);
+        let left = cookie::read(&header).others;
         prop_assert_eq!(left.as_deref(), Some(header.as_str()));
     }
 
@@ -199,7 +206,7 @@ proptest! {
         let others: Vec<String> = names.iter().map(|name| format!("{name}=v")).collect();
         let mut all = others.clone();
         all.insert(at.min(all.len()), format!("{spelled}=secret"));
-        let left = cookie::without_session(&all.join("; ")).map(|left| left.into_owned());
+        let left = cookie::read(&all.join("; ")).others.map(|left| left.into_owned());
         prop_assert_eq!(left, (!others.is_empty()).then(|| others.join("; ")));
     }
 

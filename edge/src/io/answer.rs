@@ -22,7 +22,6 @@ use crate::target::Target;
 /// How the request goes on, as a text, or the answer to it.
 pub(crate) async fn answer(
     request: &Request,
-    names: &str,
     env: &Env,
     context: &Context,
 ) -> Result<JsValue, JsValue> {
@@ -45,7 +44,7 @@ pub(crate) async fn answer(
         head.cookie.as_deref(),
     );
     loop {
-        let asked = head.asked(names, errands.renewed(), upstream::now());
+        let asked = head.asked(errands.renewed(), upstream::now());
         let stop = match isolate::pass(config, asked, errands.patience()) {
             Ok(pass) => return Ok(go_on(pass, &errands, &head.url, env).into()),
             Err(stop) => stop,
@@ -74,6 +73,8 @@ struct Head {
     origin: Option<String>,
     accept: Option<String>,
     referer: Option<String>,
+    upgrade: bool,
+    wanted_method: Option<String>,
     client_ip: Option<String>,
 }
 
@@ -90,19 +91,22 @@ impl Head {
             origin: headers.get("origin")?,
             accept: headers.get("accept")?,
             referer: headers.get("referer")?,
+            upgrade: headers.has("upgrade")?,
+            wanted_method: headers.get("access-control-request-method")?,
             client_ip: config.and_then(|config| upstream::client_ip(request, config)),
         })
     }
 
-    fn asked<'a>(&'a self, names: &'a str, renewed: Option<&'a str>, now: UnixMillis) -> Asked<'a> {
+    fn asked<'a>(&'a self, renewed: Option<&'a str>, now: UnixMillis) -> Asked<'a> {
         Asked {
             method: &self.method,
             url: &self.url,
-            names,
             cookie: self.cookie.as_deref(),
             authorization: self.authorization.as_deref(),
             fetch_site: self.fetch_site.as_deref(),
             origin: self.origin.as_deref(),
+            upgrade: self.upgrade,
+            wanted_method: self.wanted_method.as_deref(),
             client_ip: self.client_ip.as_deref(),
             renewed,
             now,

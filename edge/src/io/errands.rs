@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::cookie;
 use shared::rejection::Rejection;
 use web_sys::Request;
 use worker::Env;
@@ -152,7 +153,7 @@ impl<'a> Errands<'a> {
         let Ok(Credential::Cookies {
             refresh: Some(refresh),
             ..
-        }) = credential::take(self.cookie, None)
+        }) = credential::take(self.cookie.map(cookie::read).as_ref(), None)
         else {
             return Err(refusal.into());
         };

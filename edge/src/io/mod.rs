@@ -38,9 +38,9 @@ use crate::refusal::Refusal;
 pub fn guard(
     method: &str,
     url: &str,
-    names: &str,
     cookie: Option<String>,
     authorization: Option<String>,
+    upgrade: bool,
     fetch_site: Option<String>,
     origin: Option<String>,
     now: f64,
@@ -50,11 +50,12 @@ pub fn guard(
     isolate::pass_at_once(Asked {
         method,
         url,
-        names,
         cookie: cookie.as_deref(),
         authorization: authorization.as_deref(),
         fetch_site: fetch_site.as_deref(),
         origin: origin.as_deref(),
+        upgrade,
+        wanted_method: None,
         client_ip: None,
         renewed: None,
         now: UnixMillis::from_millis(now as i64),
@@ -63,13 +64,8 @@ pub fn guard(
 
 /// Everything else: how the request goes on, as a text, or the answer, as a `Response`.
 #[wasm_bindgen]
-pub async fn answer(
-    request: Request,
-    names: String,
-    env: Env,
-    context: Context,
-) -> Result<JsValue, JsValue> {
-    answer::answer(&request, &names, &env, &context).await
+pub async fn answer(request: Request, env: Env, context: Context) -> Result<JsValue, JsValue> {
+    answer::answer(&request, &env, &context).await
 }
 
 /// Renews in the background what the isolate knows; from the issuer rather than from KV if `from_issuer`.

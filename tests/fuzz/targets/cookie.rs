@@ -5,9 +5,11 @@ use libfuzzer_sys::fuzz_target;
 use shared::cookie::{self, Found};
 
 fuzz_target!(|header: &str| {
-    let left = cookie::without_session(header).unwrap_or_default();
-    for name in [cookie::ACCESS, cookie::REFRESH] {
-        if let Found::One(value) = cookie::find(header, name) {
+    let read = cookie::read(header);
+    let left = read.others.unwrap_or_default();
+    for (name, found) in [(cookie::ACCESS, read.access), (cookie::REFRESH, read.refresh)] {
+        assert_eq!(found, cookie::find(header, name));
+        if let Found::One(value) = found {
             assert!(header.contains(value));
         }
         assert_eq!(cookie::find(&left, name), Found::Absent);

@@ -32,7 +32,8 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 struct Raw<'a> {
     method: &'a str,
     path: &'a str,
-    names: &'a str,
+    upgrade: bool,
+    wanted_method: Option<&'a str>,
     cookie: Option<&'a str>,
     authorization: Option<&'a str>,
     origin: Option<&'a str>,
@@ -49,11 +50,12 @@ fuzz_target!(|raw: Raw<'_>| {
     let asked = Asked {
         method: raw.method,
         url: &url,
-        names: raw.names,
         cookie: raw.cookie,
         authorization: raw.authorization,
         fetch_site: None,
         origin: raw.origin,
+        upgrade: raw.upgrade,
+        wanted_method: raw.wanted_method,
         client_ip: None,
         renewed: None,
         now: UnixMillis::from_millis(0),

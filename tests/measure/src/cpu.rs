@@ -1,23 +1,49 @@
-//! How much CPU time a process has used, all its threads together, from `/proc` (Linux).
+//! Who uses the processors, and which (Linux).
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
 
 /// `USER_HZ` is 100 on every kind of machine that there is a workerd for.
 const TICK_MILLIS: u64 = 10;
 
-/// What the process `id` has used so far, in user mode and in the kernel, in whole ticks.
+/// What the process `id` has used so far, all its threads together, in user mode and in the kernel.
 ///
 /// # Errors
-/// There is no such process, or no `/proc`.
+/// There is no such process.
 pub(crate) fn used_by(id: i32) -> Result<Duration> {
-    let path = format!("/proc/{id}/stat");
-    let stat = std::fs::read_to_string(&path).with_context(|| {
-        format!("cannot read {path}: CPU time is measured on Linux, while the process runs")
-    })?;
-    let ticks = ticks(&stat).with_context(|| format!("cannot make sense of {path}"))?;
-    Ok(Duration::from_millis(ticks * TICK_MILLIS))
+    clock_getcpuclockid(Pid::from_raw(id))
+        .and_then(ClockId::now)
+        .map(Duration::from)
+        .with_context(|| format!("cannot read the CPU clock of the process {id}"))
+}
+
+/// Runs `start`, and keeps the processes that it starts on one processor and the calling thread on another: where the
+/// scheduler may move both about, the same work costs a third more in one second than in the next. Where there is only
+/// one processor, both stay on it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn apart<T>(start: impl FnOnce() -> T) -> Result<T> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).context("cannot read which processors are ours")?;
+    let mut ours = (0..CpuSet::count()).filter(|index| allowed.is_set(*index) == Ok(true));
+    let (Some(own), Some(other)) = (ours.next(), ours.next()) else {
+        return Ok(start());
+    };
+    let stay_on = |index| {
+        let mut one = CpuSet::new();
+        one.set(index)
+            .and_then(|()| sched_setaffinity(this, &one))
+            .with_context(|| format!("cannot stay on processor {index}"))
+    };
+    stay_on(other)?;
+    let started = start();
+    stay_on(own)?;
+    Ok(started)
 }
 
 /// What all processors together have done since the machine started.
@@ -55,29 +81,9 @@ fn machine_of(stat: &str) -> Option<Machine> {
     })
 }
 
-/// `utime` and `stime` together: the fields 14 and 15 of proc_pid_stat(5).
-fn ticks(stat: &str) -> Option<u64> {
-    // The second field is the program's name in parentheses, which may itself hold blanks and parentheses.
-    let (_, behind_name) = stat.rsplit_once(')')?;
-    let mut fields = behind_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    user.checked_add(system)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const STAT: &str = "4242 (work) er) x) S 1 4242 4242 0 -1 4194560 9001 0 3 0 1234 567 8 9 20 0 12 0 1234567 99 100";
-
-    #[test]
-    fn user_and_system_time_are_found_behind_any_name() {
-        assert_eq!(ticks(STAT), Some(1234 + 567));
-        assert_eq!(ticks("1 (x) S 1 2"), None);
-        assert_eq!(ticks("nonsense"), None);
-        assert_eq!(ticks(&STAT.replace("567", "-567")), None);
-    }
 
     #[test]
     fn the_machine_is_busy_or_idle() {
@@ -102,5 +108,25 @@ mod tests {
             std::hint::black_box(started.elapsed());
         }
         assert!(used_by(own).unwrap() > before);
+        assert!(used_by(1 << 23).is_err());
+    }
+
+    #[test]
+    fn what_is_started_apart_stays_apart() {
+        // A thread of its own, so that no other test is kept on one processor.
+        let allowed = |pid| sched_getaffinity(Pid::from_raw(pid)).unwrap();
+        let test = move || {
+            let before = allowed(0);
+            let mut child = apart(|| std::process::Command::new("sleep").arg("60").spawn())
+                .unwrap()
+                .unwrap();
+            let theirs = allowed(i32::try_from(child.id()).unwrap());
+            let apart = theirs != allowed(0);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let several = (0..CpuSet::count()).filter(|index| before.is_set(*index) == Ok(true));
+            assert_eq!(apart, several.count() > 1);
+        };
+        std::thread::spawn(test).join().unwrap();
     }
 }

@@ -175,7 +175,7 @@ mod tests {
     async fn target(mark: &'static str, tokens: &[&str]) -> Target {
         let pool: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
         Target {
-            addr: origin::start().await.unwrap(),
+            addr: origin::start(origin::Says::Nothing).await.unwrap(),
             before_token: "GET / HTTP/1.1\r\nCookie: ".into(),
             tokens: Arc::new(Tokens::new(pool.into())),
             after_token: "\r\n\r\n".into(),

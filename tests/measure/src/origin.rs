@@ -17,11 +17,29 @@ pub(crate) const IDENTIFIED: &str = "identified";
 pub(crate) const UNTOUCHED: &str = "untouched";
 const IDENTIFIED_WITH_COOKIE: &str = "identified-with-session-cookie";
 
+/// What an origin says of who may keep its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Nothing: the guard must say it.
+    Nothing,
+    /// That they are private, as frameworks with sessions do.
+    Private,
+}
+
+impl Says {
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Private => "Cache-Control: private, no-cache\r\n",
+        }
+    }
+}
+
 /// Starts one on a free port of 127.0.0.1; it runs as long as the runtime.
 ///
 /// # Errors
 /// No port is free.
-pub(crate) async fn start() -> Result<SocketAddr> {
+pub(crate) async fn start(says: Says) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0))
         .await
         .context("no port for the origin")?;
@@ -29,21 +47,22 @@ pub(crate) async fn start() -> Result<SocketAddr> {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // A connection that breaks is the caller's to notice.
-            tokio::spawn(async move { serve(stream).await.ok() });
+            tokio::spawn(async move { serve(stream, says).await.ok() });
         }
     });
     Ok(addr)
 }
 
-async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, says: Says) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::with_capacity(8192);
     while stream.read_buf(&mut received).await? > 0 {
         while let Some(length) = http::head_length(&received) {
             let mark = mark(received.get(..length).unwrap_or_default());
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{MARK}: {mark}\r\n\r\n{BODY}",
-                BODY.len()
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}{MARK}: {mark}\r\n\r\n{BODY}",
+                BODY.len(),
+                says.header()
             );
             stream.write_all(answer.as_bytes()).await?;
             received.drain(..length);
@@ -84,7 +103,9 @@ mod tests {
 
     #[tokio::test]
     async fn it_answers_every_request_of_a_connection() {
-        let mut stream = TcpStream::connect(start().await.unwrap()).await.unwrap();
+        let mut stream = TcpStream::connect(start(Says::Nothing).await.unwrap())
+            .await
+            .unwrap();
         for _ in 0..2 {
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -2,7 +2,7 @@
 
 use shared::key::Algorithm;
 
-use crate::origin;
+use crate::origin::{self, Says};
 
 /// One service of the workerd under measurement.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Contender {
     pub(crate) algorithm: Algorithm,
     /// How many different ones.
     pub(crate) tokens: Tokens,
+    /// What the origin says of its answers, if they come from there.
+    pub(crate) answers: Says,
     /// The mark of a right answer.
     pub(crate) mark: &'static str,
     /// What it is compared with.
@@ -57,13 +59,14 @@ pub(crate) enum Baseline {
     PassThrough,
 }
 
-impl Baseline {
-    /// What it runs.
-    pub(crate) const fn worker(self) -> Worker {
-        match self {
-            Self::Floor => Worker::Floor,
-            Self::PassThrough => Worker::PassThrough,
-        }
+impl Contender {
+    /// Whether `other` is what this one is compared with.
+    pub(crate) fn is_compared_with(&self, other: &Self) -> bool {
+        let worker = match self.baseline {
+            Baseline::Floor => Worker::Floor,
+            Baseline::PassThrough => Worker::PassThrough,
+        };
+        other.worker == worker && other.answers == self.answers
     }
 }
 
@@ -87,15 +90,17 @@ pub(crate) fn all() -> Vec<Contender> {
         answering("guard EdDSA, warm token", Worker::Guard, EdDsa, Same),
         answering("guard HS256, cold token", Worker::Guard, Hs256, Different),
         answering("guard EdDSA, cold token", Worker::Guard, EdDsa, Different),
+        forwarding("pass-through in JS", Worker::PassThrough, Says::Nothing),
+        forwarding("guard forwarding", Worker::Deployed, Says::Nothing),
         forwarding(
-            "forwarding: pass-through in JS",
+            "pass-through, private answers",
             Worker::PassThrough,
-            origin::UNTOUCHED,
+            Says::Private,
         ),
         forwarding(
-            "forwarding: guard as deployed",
+            "guard forwarding, private answers",
             Worker::Deployed,
-            origin::IDENTIFIED,
+            Says::Private,
         ),
     ]
 }
@@ -116,20 +121,25 @@ const fn answering(
         worker,
         algorithm,
         tokens,
+        answers: Says::Nothing,
         mark,
         baseline: Baseline::Floor,
     }
 }
 
-const fn forwarding(name: &'static str, worker: Worker, mark: &'static str) -> Contender {
-    let baseline = Baseline::PassThrough;
+const fn forwarding(name: &'static str, worker: Worker, answers: Says) -> Contender {
+    let mark = match worker {
+        Worker::Deployed => origin::IDENTIFIED,
+        _ => origin::UNTOUCHED,
+    };
     Contender {
         name,
         worker,
         algorithm: Algorithm::EdDsa,
         tokens: Tokens::Same,
+        answers,
         mark,
-        baseline,
+        baseline: Baseline::PassThrough,
     }
 }
 
@@ -149,7 +159,7 @@ mod tests {
             );
             assert_eq!(
                 all.iter()
-                    .filter(|other| other.worker == contender.baseline.worker())
+                    .filter(|other| contender.is_compared_with(other))
                     .count(),
                 1
             );

@@ -2,7 +2,7 @@
 //!
 //! One plain workerd holds every contender as a service of its own, so that all have the same process around them; one
 //! is driven at a time, in turn, and the CPU time that the process used meanwhile is that contender's. Ratios are taken
-//! within a round, so that a machine that is slower for a while is slower for both sides.
+//! within a round, so that a machine that is slower for a while is slower for both sides; hence many short turns.
 
 mod capnp;
 mod contender;
@@ -39,10 +39,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// How often each contender has its turn
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// How long a turn is, in seconds
-    #[arg(long, default_value = "1.5", value_parser = turn)]
+    #[arg(long, default_value = "0.2", value_parser = turn)]
     seconds: Duration,
 }
 

@@ -165,8 +165,8 @@ impl Report {
     }
 
     fn baseline(&self, contender: &Contender) -> Result<&[Round]> {
-        let worker = contender.baseline.worker();
-        let found = self.turns.iter().find(|(other, _)| other.worker == worker);
+        let mut turns = self.turns.iter();
+        let found = turns.find(|(other, _)| contender.is_compared_with(other));
         Ok(&found.context("the baseline takes no part")?.1)
     }
 }

@@ -19,8 +19,9 @@ use super::capnp::{self, Common, Service};
 use super::contender::{Contender, Tokens, Worker};
 use super::knowledge::{Knowledge, SITE};
 use super::modules::Modules;
+use crate::cpu;
 use crate::load::{self, Target};
-use crate::origin;
+use crate::origin::{self, Says};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often the issuer would publish, so that what KV holds never grows old.
@@ -41,12 +42,17 @@ impl Stage {
     pub(crate) async fn set(npm: &Npm, worker: &Path, contenders: &[Contender]) -> Result<Self> {
         let knowledge = Knowledge::new()?;
         let kv = Arc::new(Kv::start().await?);
-        let origin = origin::start().await?;
+        let silent = origin::start(Says::Nothing).await?;
+        let private = origin::start(Says::Private).await?;
         let folder = workspace::scratch()?.join("measure");
         let modules = Modules::lay_out(npm, worker, &folder)?;
         let (mut services, mut targets) = (Vec::new(), Vec::new());
         for contender in contenders {
             let port = ports::free()?;
+            let origin = match contender.answers {
+                Says::Nothing => silent,
+                Says::Private => private,
+            };
             services.push(service(contender, &knowledge, &modules, origin, port)?);
             targets.push((contender.name, target(contender, &knowledge, port)?));
         }
@@ -190,7 +196,8 @@ fn target(contender: &Contender, knowledge: &Knowledge, port: u16) -> Result<Tar
 fn spawn(npm: &Npm, folder: &Path) -> Result<Process> {
     let mut command = Command::new(npm.workerd()?);
     command.args(["serve", "config.capnp"]).current_dir(folder);
-    Process::spawn("workerd", command, &folder.join("workerd.log"), Stop::Kill)
+    let log = folder.join("workerd.log");
+    cpu::apart(|| Process::spawn("workerd", command, &log, Stop::Kill))?
 }
 
 /// What a browser sends when its user follows a link within the site.
