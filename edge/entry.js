@@ -70,7 +70,7 @@ function send(request, onward, env, ctx) {
 	const toIssuer = head[0] === "i";
 	const init = copy === null ? { method: request.method, headers, redirect: "manual" } : { redirect: "manual" };
 	if (toIssuer) init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
-	else if (head[2] === "p" && hasCache(request)) init.cache = "no-store";
+	else if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
 		try {
 			if (cookies.length > 0) return withCookies(response, cookies);
@@ -102,12 +102,16 @@ function endsHere(name) {
 	}
 }
 
-// Whether a cache stands between here and the origin, which would store a guarded image or script by its URL: at
-// Cloudflare, which alone names a data centre. It is the same for all requests, and dear to ask.
+// Whether a cache may stand between here and the origin, which would store a guarded image or script by its URL. At
+// Cloudflare one does; there alone the request names a data centre. Plain workerd has none; there alone it names the
+// client's address. It is the same for all requests, and dear to ask, so it is kept once a request has told.
 let cacheBehind;
 function hasCache(request) {
-	cacheBehind ??= request.cf?.colo !== undefined;
-	return cacheBehind;
+	if (cacheBehind !== undefined) return cacheBehind;
+	const { colo, clientIp } = request.cf ?? {};
+	if (colo !== undefined) cacheBehind = true;
+	else if (clientIp !== undefined) cacheBehind = false;
+	return cacheBehind ?? true;
 }
 
 function noAnswer(request, toIssuer, error) {

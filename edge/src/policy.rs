@@ -5,6 +5,9 @@
 //! before one without. Where no rule names the request, it takes a signed-in user. `/app/*` names `/app` as well, so
 //! that nothing guarded stays open by a missing slash; `/` names the front page only, `/*` everything.
 //!
+//! Origins may take two spellings of a path for one. So a path that differs from a ruled one in letter case only, or from
+//! an exact and guarded one by a final slash, falls under no wider rule: it leads nowhere.
+//!
 //! Refused when the rules are read: two rules for one path (capitals do not tell paths apart) that share a method, and
 //! a guarded path of which some methods would fall to a public rule.
 //!
@@ -30,7 +33,8 @@ pub enum Route<'a> {
     Origin(&'a Rule),
     /// Nowhere: between edge and issuer only.
     Hidden,
-    /// Nowhere: an origin that does not tell capitals from small letters would take it for a path under another rule.
+    /// Nowhere: an origin that does not tell capitals from small letters, or `/x` from `/x/`, would take it for a path under
+    /// another rule.
     Respelled,
 }
 
@@ -90,10 +94,14 @@ impl Policy {
         if let Some(own) = own_path(path) {
             return own;
         }
-        let named = self
-            .rules
-            .iter()
-            .find(|rule| rule.pattern.holds_in_any_case(path) && rule.names_method(method));
+        let rules = || self.rules.iter().filter(|rule| rule.names_method(method));
+        let named = rules().find(|rule| rule.pattern.holds_in_any_case(path));
+        let is_exact = named.is_some_and(|rule| matches!(rule.pattern, Pattern::Exact(_)));
+        let is_guarded = |rule: &Rule| rule.access == Access::User;
+        if !is_exact && rules().any(|rule| is_guarded(rule) && rule.pattern.is_one_slash_from(path))
+        {
+            return Route::Respelled;
+        }
         match named {
             None => Route::Origin(&self.fallback),
             Some(rule) if rule.pattern.holds(path) => Route::Origin(rule),

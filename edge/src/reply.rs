@@ -1,6 +1,5 @@
 //! What a refused client gets: the one table of status codes of this crate, and the forms an answer can have.
 
-use shared::cookie;
 use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
@@ -81,14 +80,6 @@ impl Reply {
         };
         let page = page(code, status, &refusal.to_string(), &sign_in(asker.url));
         Self::new(refusal, status, "text/html; charset=utf-8", page)
-    }
-
-    /// Adds the two `Set-Cookie` headers that end the session in this browser.
-    pub fn clear_cookies(mut self) -> Self {
-        self.headers.extend(
-            [cookie::ACCESS, cookie::REFRESH].map(|name| ("Set-Cookie", cookie::clear(name))),
-        );
-        self
     }
 
     fn redirect(refusal: &Refusal, url: &str) -> Self {

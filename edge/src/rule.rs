@@ -229,6 +229,21 @@ impl Pattern {
         self.holds_by(path, |a, b| a.eq_ignore_ascii_case(b))
     }
 
+    /// Whether the pattern is a single path, from which `path` differs by a final slash, for an origin as above.
+    pub fn is_one_slash_from(&self, path: &str) -> bool {
+        let Self::Exact(literal) = self else {
+            return false;
+        };
+        let (longer, shorter) = if path.len() > literal.len() {
+            (path, literal.as_str())
+        } else {
+            (literal.as_str(), path)
+        };
+        longer
+            .strip_suffix('/')
+            .is_some_and(|longer| longer.eq_ignore_ascii_case(shorter))
+    }
+
     fn holds_by(&self, path: &str, equal: impl Fn(&[u8], &[u8]) -> bool) -> bool {
         let path = path.as_bytes();
         match self {

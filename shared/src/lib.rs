@@ -19,6 +19,7 @@
 pub mod assertion;
 pub mod claims;
 pub mod cookie;
+pub mod csrf;
 pub mod envelope;
 pub mod id;
 pub mod key;

@@ -7,10 +7,8 @@ use crate::base64url;
 use crate::rejection::Code;
 use crate::secret::{Purpose, RootSecret};
 
-/// Header names, in lower case.
+/// Header names, in lower case. All begin with `portcullis`; from outside, none that does is believed (`edge/entry.js`).
 pub mod header {
-    /// What every header of ours begins with; from outside, none of them is believed.
-    pub const PREFIX: &str = "portcullis";
     /// Proves to the issuer that a request comes from an edge: see [`edge_token`](super::edge_token).
     pub const EDGE_TOKEN: &str = "portcullis-edge-token";
     /// The client's address as the edge saw it; believed only beside a good [`EDGE_TOKEN`].

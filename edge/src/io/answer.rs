@@ -10,7 +10,7 @@ use shared::rejection::Rejection;
 use shared::time::UnixMillis;
 
 use super::doubt::{self, Outcome};
-use super::errands::{Ended, Errands};
+use super::errands::Errands;
 use super::knowledge::Context;
 use super::{isolate, log, settings, upstream};
 use crate::config::Config;
@@ -49,9 +49,9 @@ pub(crate) async fn answer(
             Ok(pass) => return Ok(go_on(pass, &errands, &head.url, env).into()),
             Err(stop) => stop,
         };
-        if let Err(ended) = errands.run(stop.reason).await {
+        if let Err(refusal) = errands.run(stop.reason).await {
             let asker = head.asker(config.public.as_str(), stop.api);
-            return Ok(respond(refused(&ended, &errands, asker, env))?.into());
+            return Ok(respond(refused(&refusal, &errands, asker, env))?.into());
         }
     }
 }
@@ -134,8 +134,8 @@ fn go_on(pass: Pass<'_>, errands: &Errands<'_>, url: &str, env: &Env) -> String 
     onward.encode()
 }
 
-fn refused(ended: &Ended, errands: &Errands<'_>, asker: Asker<'_>, env: &Env) -> Reply {
-    match &ended.refusal {
+fn refused(refusal: &Refusal, errands: &Errands<'_>, asker: Asker<'_>, env: &Env) -> Reply {
+    match refusal {
         // Everyday.
         Refusal::Anonymous | Refusal::Token(Rejection::Expired) => {}
         Refusal::RevocationsStale => doubt::tell(env, Outcome::Refused, &path(asker.url)),
@@ -144,10 +144,7 @@ fn refused(ended: &Ended, errands: &Errands<'_>, asker: Asker<'_>, env: &Env) ->
             &[("reason", &refusal.to_string()), ("path", &path(asker.url))],
         ),
     }
-    let mut reply = Reply::refuse(&ended.refusal, asker);
-    if ended.clear_cookies {
-        reply = reply.clear_cookies();
-    }
+    let mut reply = Reply::refuse(refusal, asker);
     // A renewal used up the refresh token: the browser must get its successor, however the request ends.
     reply.headers.extend(
         errands

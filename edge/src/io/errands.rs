@@ -34,23 +34,6 @@ pub(crate) struct Errands<'a> {
     cookies: Vec<String>,
 }
 
-/// The end of a request that no errand could help.
-pub(crate) struct Ended {
-    /// Why.
-    pub(crate) refusal: Refusal,
-    /// Whether the browser's cookies serve no more.
-    pub(crate) clear_cookies: bool,
-}
-
-impl From<Refusal> for Ended {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            clear_cookies: false,
-        }
-    }
-}
-
 impl<'a> Errands<'a> {
     pub(crate) fn new(
         config: &'a Config,
@@ -86,15 +69,15 @@ impl<'a> Errands<'a> {
         self.renewed.as_deref()
     }
 
-    /// The `Set-Cookie` values that go with it.
+    /// The `Set-Cookie` values that the issuer gave for the browser, whatever became of its session.
     pub(crate) fn cookies(&self) -> &[String] {
         &self.cookies
     }
 
     /// Fetches what the request lacks. `Ok`: tell the story again.
-    pub(crate) async fn run(&mut self, reason: Reason) -> Result<(), Ended> {
+    pub(crate) async fn run(&mut self, reason: Reason) -> Result<(), Refusal> {
         match reason {
-            Reason::Refused(refusal) => Err(refusal.into()),
+            Reason::Refused(refusal) => Err(refusal),
             Reason::LacksKeys => self.load_keys().await,
             Reason::LacksNewerKeys => self.seek_newer_keys().await,
             Reason::LacksRevocations(freshness) => {
@@ -106,30 +89,30 @@ impl<'a> Errands<'a> {
     }
 
     /// A cold start: keys and revocations at once.
-    async fn load_keys(&mut self) -> Result<(), Ended> {
+    async fn load_keys(&mut self) -> Result<(), Refusal> {
         if std::mem::replace(&mut self.keys_loaded, true) {
-            return Err(Refusal::IssuerUnreachable.into());
+            return Err(Refusal::IssuerUnreachable);
         }
         match self.fetch(Wanted::All).await {
             Renewal::Done(loaded) => {
                 self.kv_asked = true;
-                Ok(loaded?)
+                loaded
             }
             // Whether it brought keys is seen when the story is told again; if not, this request tries itself.
             Renewal::Other => {
                 self.keys_loaded = isolate::has_keys();
                 Ok(())
             }
-            Renewal::Late => Err(Refusal::IssuerUnreachable.into()),
+            Renewal::Late => Err(Refusal::IssuerUnreachable),
         }
     }
 
-    async fn seek_newer_keys(&mut self) -> Result<(), Ended> {
+    async fn seek_newer_keys(&mut self) -> Result<(), Refusal> {
         let sought = std::mem::replace(&mut self.newer_keys_sought, true);
         if !sought && keys::look_again(self.env, self.config).await {
             return Ok(());
         }
-        Err(Refusal::Token(Rejection::UnknownKey).into())
+        Err(Refusal::Token(Rejection::UnknownKey))
     }
 
     /// KV, and if that does not help the issuer, and if that does not help either what is there must do.
@@ -149,13 +132,13 @@ impl<'a> Errands<'a> {
         knowledge::renew(self.env, self.settings, self.context, wanted).await
     }
 
-    async fn renew(&mut self, refusal: Refusal) -> Result<(), Ended> {
+    async fn renew(&mut self, refusal: Refusal) -> Result<(), Refusal> {
         let Ok(Credential::Cookies {
             refresh: Some(refresh),
             ..
         }) = credential::take(self.cookie.map(cookie::read).as_ref(), None)
         else {
-            return Err(refusal.into());
+            return Err(refusal);
         };
         match renewal::renew(self.config, self.request, refresh).await {
             Ok(renewed) => {
@@ -163,17 +146,17 @@ impl<'a> Errands<'a> {
                 self.cookies = renewed.cookies;
                 Ok(())
             }
-            Err(NotRenewed::Ended(refusal)) => Err(Ended {
-                refusal,
-                clear_cookies: true,
-            }),
-            Err(NotRenewed::Refused) => Err(refusal.into()),
+            Err(NotRenewed::Ended { refusal, cookies }) => {
+                self.cookies = cookies;
+                Err(refusal)
+            }
+            Err(NotRenewed::Refused) => Err(refusal),
             Err(NotRenewed::Unknown(unreachable)) => {
                 log::warn(
                     "a session could not be renewed",
                     &[("reason", &unreachable.to_string())],
                 );
-                Err(unreachable.into())
+                Err(unreachable)
             }
         }
     }

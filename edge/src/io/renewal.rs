@@ -23,8 +23,11 @@ pub(crate) struct Renewed {
 
 /// Why there is no new token.
 pub(crate) enum NotRenewed {
-    /// The session is over: the browser's cookies serve no more.
-    Ended(Refusal),
+    /// The session is over. The issuer says what becomes of the browser's cookies, for they may be of a newer one.
+    Ended {
+        refusal: Refusal,
+        cookies: Vec<String>,
+    },
     /// The refresh token does not hold. Another tab may just have got a better one, so no cookie is touched.
     Refused,
     /// The issuer could not say.
@@ -74,12 +77,7 @@ pub(crate) async fn renew(
 }
 
 fn renewed(response: &Response) -> Option<Renewed> {
-    let headers: SetCookies = response.headers().unchecked_into();
-    let cookies: Vec<String> = headers
-        .get_set_cookie()
-        .iter()
-        .filter_map(|value: JsValue| value.as_string())
-        .collect();
+    let cookies = set_cookies(response);
     let prefix = format!("{}=", cookie::ACCESS);
     let access = cookies
         .iter()
@@ -96,11 +94,24 @@ async fn refused(response: &Response) -> NotRenewed {
     let code = serde_json::from_slice::<Problem>(&body)
         .map(|problem| problem.code)
         .unwrap_or_default();
-    if code == Code::SessionEnded.as_str() {
-        NotRenewed::Ended(Refusal::SessionEnded)
+    let refusal = if code == Code::SessionEnded.as_str() {
+        Refusal::SessionEnded
     } else if code == Code::RefreshReused.as_str() {
-        NotRenewed::Ended(Refusal::RefreshReused)
+        Refusal::RefreshReused
     } else {
-        NotRenewed::Refused
+        return NotRenewed::Refused;
+    };
+    NotRenewed::Ended {
+        refusal,
+        cookies: set_cookies(response),
     }
+}
+
+fn set_cookies(response: &Response) -> Vec<String> {
+    let headers: SetCookies = response.headers().unchecked_into();
+    headers
+        .get_set_cookie()
+        .iter()
+        .filter_map(|value: JsValue| value.as_string())
+        .collect()
 }

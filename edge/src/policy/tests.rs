@@ -77,6 +77,36 @@ fn the_most_specific_rule_wins_in_whatever_order_they_stand() {
 }
 
 #[test]
+fn a_final_slash_does_not_lead_out_of_a_guarded_exact_rule() {
+    let policy = Policy::from_json(
+        r#"[{"path":"/*","access":"public"},{"path":"/secret","access":"user"},
+        {"path":"/app/*","access":"user"},{"path":"/app/report","access":"user","roles":["admin"]},
+        {"path":"/app/list/","access":"user","roles":["admin"]},{"path":"/app/plan","access":"public"},
+        {"path":"/both","access":"user"},{"path":"/both/","access":"user","roles":["admin"]},
+        {"path":"/write","access":"user","methods":["GET","POST"]},{"path":"/write","access":"public","methods":["PUT"]}]"#,
+    );
+    let policy = policy.unwrap();
+    for (method, path, expected) in [
+        ("GET", "/secret", "/secret"),
+        ("GET", "/secret/", "respelled"),
+        ("GET", "/SECRET/", "respelled"),
+        ("GET", "/secret/x", ""),
+        ("GET", "/app/report/", "respelled"),
+        ("GET", "/app/list", "respelled"),
+        ("GET", "/app/List", "respelled"),
+        ("GET", "/app/list/", "/app/list/"),
+        ("GET", "/app/plan/", "/app"),
+        ("GET", "/both", "/both"),
+        ("GET", "/both/", "/both/"),
+        ("GET", "/Both/", "respelled"),
+        ("POST", "/write/", "respelled"),
+        ("GET", "/", ""),
+    ] {
+        assert_eq!(route(&policy, method, path), expected, "{method} {path}");
+    }
+}
+
+#[test]
 fn ambiguous_rules_are_refused() {
     for (path, rules) in [
         (

@@ -233,19 +233,6 @@ fn a_navigation_is_what_the_browser_calls_one() {
     }
 }
 
-#[test]
-fn both_cookies_are_cleared_together() {
-    let reply = Reply::refuse(&Refusal::SessionEnded, PROGRAM).clear_cookies();
-    assert_eq!(
-        reply
-            .headers
-            .iter()
-            .filter(|(name, value)| *name == "Set-Cookie" && value.contains("Max-Age=0"))
-            .count(),
-        2
-    );
-}
-
 proptest! {
     #[test]
     fn nothing_breaks_out_of_a_page_or_a_location(text in "[ -~\u{e9}<>\"'&\\n\\r]{0,40}") {

@@ -2,32 +2,32 @@
 //! a page elsewhere must not sign its visitor in under somebody else's name.
 
 use axum::http::{HeaderMap, header};
+use shared::csrf;
 
-/// Whether an unsafe request may come from another site, for all that its headers say. `origin` is this site.
+use super::extract::Untrusted;
+
+/// Whether an unsafe request may come from another site, for all that its headers say. `site` is this one's origin.
 ///
-/// Browsers of today say so themselves (`Sec-Fetch-Site`, W3C Fetch Metadata §2.4), those of yesterday send `Origin`
-/// (RFC 6454 §7). A request with neither is no browser's, unless it is what a form of an old one could send.
-pub(super) fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
+/// A request that says nothing of where it comes from is no browser's of today. It is believed if it brings no session
+/// cookie, which browsers attach by themselves, and is nothing that a form of an old browser could send.
+pub(super) fn is_cross_site(headers: &HeaderMap, site: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(site) = text("sec-fetch-site") {
-        return !matches!(site, "same-origin" | "none");
+    match csrf::is_own(text("sec-fetch-site"), text(header::ORIGIN.as_str()), site) {
+        Some(own) => !own,
+        None => {
+            Untrusted::of(headers).has_cookie()
+                || text(header::CONTENT_TYPE.as_str()).is_some_and(is_of_a_form)
+        }
     }
-    if let Some(claimed) = text(header::ORIGIN.as_str()) {
-        return claimed != origin;
-    }
-    text(header::CONTENT_TYPE.as_str()).is_some_and(|kind| {
-        let essence = kind
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        // What a form can send without asking first: CORS-safelisted types (WHATWG Fetch §2.2.2).
-        matches!(
-            essence.as_str(),
-            "application/x-www-form-urlencoded" | "multipart/form-data" | "text/plain" | ""
-        )
-    })
+}
+
+/// Whether a form can send this type without asking first: the CORS-safelisted ones (WHATWG Fetch §2.2.2).
+fn is_of_a_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    matches!(
+        essence.trim().to_ascii_lowercase().as_str(),
+        "application/x-www-form-urlencoded" | "multipart/form-data" | "text/plain" | ""
+    )
 }
 
 #[cfg(test)]
@@ -53,33 +53,31 @@ mod tests {
 
     #[test]
     fn the_browser_says_where_a_request_comes_from() {
-        assert!(!cross(&[("sec-fetch-site", "same-origin")]));
-        assert!(!cross(&[("sec-fetch-site", "none")]));
-        for site in ["cross-site", "same-site", "", "Same-Origin"] {
+        let cookie = ("cookie", "__Host-Http-refresh=r");
+        assert!(!cross(&[("sec-fetch-site", "same-origin"), cookie]));
+        assert!(!cross(&[("origin", SITE), cookie]));
+        assert!(cross(&[("sec-fetch-site", "same-site"), ("origin", SITE)]));
+        assert!(cross(&[("origin", "http://example.org")]));
+    }
+
+    #[test]
+    fn who_says_nothing_brings_no_cookie_and_sends_no_form() {
+        assert!(!cross(&[]));
+        assert!(!cross(&[
+            ("content-type", "application/json"),
+            ("cookie", "a=1")
+        ]));
+        for cookie in [
+            "__Host-Http-access=t",
+            "a=1; __Host-Http-refresh=r",
+            "__Host-Http-access=t; __Host-Http-access=u",
+        ] {
+            assert!(cross(&[("cookie", cookie)]), "{cookie}");
             assert!(
-                cross(&[("sec-fetch-site", site), ("origin", SITE)]),
-                "{site}"
+                cross(&[("content-type", "application/json"), ("cookie", cookie)]),
+                "{cookie}"
             );
         }
-    }
-
-    #[test]
-    fn an_old_browser_says_its_origin() {
-        assert!(!cross(&[("origin", SITE)]));
-        for origin in [
-            "null",
-            "https://example.org.evil.test",
-            "http://example.org",
-            "https://example.org:8443",
-        ] {
-            assert!(cross(&[("origin", origin)]), "{origin}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_browser_says_nothing() {
-        assert!(!cross(&[]));
-        assert!(!cross(&[("content-type", "application/json")]));
         assert!(cross(&[(
             "content-type",
             "application/x-www-form-urlencoded"

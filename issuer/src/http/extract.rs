@@ -132,6 +132,13 @@ impl Untrusted {
         }
     }
 
+    /// Whether a cookie of ours came along.
+    pub(super) fn has_cookie(&self) -> bool {
+        [cookie::ACCESS, cookie::REFRESH]
+            .iter()
+            .any(|name| cookie::find(&self.cookies, name) != Found::Absent)
+    }
+
     /// The sessions that these credentials belong to, expired or not: what a sign-out ends and a sign-in replaces. What
     /// does not verify names none.
     pub(super) fn sessions(&self, services: &Services) -> Vec<SessionId> {

@@ -71,6 +71,7 @@ async fn text(response: Response<Body>) -> String {
 fn post(path: &str, cookie: &str) -> Request<Body> {
     Request::post(path)
         .header(header::COOKIE, cookie)
+        .header("sec-fetch-site", "same-origin")
         .body(Body::empty())
         .unwrap()
 }

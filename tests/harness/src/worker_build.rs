@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::setup::{BuildTools, cache, wasm_std};
-use crate::{process, workspace};
+use crate::{process, workspace, wrangler};
 
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
@@ -81,8 +81,9 @@ fn is_built(folder: &Path) -> bool {
 /// Brings `target/edge` up to date: what the `[build]` command in wrangler.toml calls.
 ///
 /// # Errors
-/// As [`build`].
+/// As [`build`]; or the rules in wrangler.toml are wrong.
 pub fn build_here() -> Result<()> {
+    wrangler::read()?.check_rules()?;
     let folder = build(&crate::setup::for_build()?, Variant::Production)?;
     println!("{} holds {ENTRY} and {WASM}", folder.display());
     Ok(())

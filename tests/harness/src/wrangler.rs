@@ -1,6 +1,7 @@
 //! What `wrangler.toml` says: tests run the worker with the same date, flags and rules as production.
 
 use anyhow::{Context as _, Result};
+use edge::policy::Policy;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -53,6 +54,16 @@ fn parse(text: &str) -> Result<Wrangler> {
 }
 
 impl Wrangler {
+    /// Checks the rules as the worker would at its first request.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them.
+    pub fn check_rules(&self) -> Result<()> {
+        let rules = self.vars.routes.to_string();
+        Policy::from_json(&rules).context("wrangler.toml has a rule that no worker would take")?;
+        Ok(())
+    }
+
     /// The id of the namespace that the worker reads.
     ///
     /// # Errors
@@ -71,6 +82,21 @@ impl Wrangler {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wrong_rules_are_told_before_anything_is_built() {
+        let rules = |more: &str| {
+            let text = format!(
+                "compatibility_date = \"2026-11-01\"\n[vars]\n[[vars.ROUTES]]\npath = \"/app/*\"\naccess = \"user\"\n{more}"
+            );
+            parse(&text).unwrap().check_rules()
+        };
+        rules("").unwrap();
+        let twice = "[[vars.ROUTES]]\npath = \"/App/*\"\naccess = \"public\"\n";
+        let error = format!("{:#}", rules(twice).unwrap_err());
+        assert!(error.contains("share a method"), "{error}");
+        assert!(rules("acess = \"user\"\n").is_err());
+    }
 
     #[test]
     fn rules_become_json_and_the_namespace_is_found() {
