@@ -27,12 +27,15 @@ struct Trial {
     finish: Notify,
     /// So many answers that say how often they were made.
     made: AtomicU64,
+    /// So many sources were left before their end.
+    left: AtomicU64,
 }
 
 pub(super) fn router() -> Router {
     let routes = Router::new()
         .route("/sink", post(sink))
         .route("/source", get(source))
+        .route("/source/left", get(left))
         .route("/echo", any(echo))
         .route("/events", get(events))
         .route("/events/finish", get(finish))
@@ -59,13 +62,41 @@ async fn sink(body: Body) -> Response {
 }
 
 /// So many `bytes`.
-async fn source(Query(query): Query<HashMap<String, usize>>) -> Body {
+async fn source(
+    State(trial): State<Arc<Trial>>,
+    Query(query): Query<HashMap<String, usize>>,
+) -> Body {
     let wanted = query.get("bytes").copied().unwrap_or_default();
     let piece = Bytes::from_static(&[b'.'; PIECE]);
-    let pieces = stream::iter((0..wanted.div_ceil(PIECE)).map(move |index| {
-        Ok::<_, std::convert::Infallible>(piece.slice(..PIECE.min(wanted - index * PIECE)))
+    let mut source = Source {
+        trial,
+        unsent: wanted,
+    };
+    let pieces = stream::iter((0..wanted.div_ceil(PIECE)).map(move |_| {
+        let next = piece.slice(..PIECE.min(source.unsent));
+        source.unsent -= next.len();
+        Ok::<_, std::convert::Infallible>(next)
     }));
     Body::from_stream(pieces)
+}
+
+/// A [`source`] that is being sent: goes with its stream.
+struct Source {
+    trial: Arc<Trial>,
+    unsent: usize,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if self.unsent > 0 {
+            self.trial.left.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many sources were left before their end.
+async fn left(State(trial): State<Arc<Trial>>) -> Response {
+    Json(json!({ "left": trial.left.load(Ordering::Relaxed) })).into_response()
 }
 
 /// The body, and what it says it is.
@@ -126,7 +157,13 @@ async fn status(Path(code): Path<u16>) -> Response {
         (header::WWW_AUTHENTICATE, "Basic realm=\"origin\""),
         (header::RETRY_AFTER, "7"),
     ];
-    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+    if [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ]
+    .contains(&status)
+    {
         return (status, headers).into_response();
     }
     (status, headers, format!("the origin says {code}")).into_response()

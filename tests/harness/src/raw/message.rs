@@ -28,8 +28,8 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     };
-    if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
-        return ends_chunks(body);
+    if is_chunked(&headers) {
+        return unchunked(body).1;
     }
     let is_request = !head.starts_with(b"HTTP/");
     match value("content-length").and_then(|length| length.parse::<usize>().ok()) {
@@ -43,25 +43,41 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether the last chunk is there, and the trailer section behind it (RFC 9112 §7.1).
-fn ends_chunks(body: &[u8]) -> bool {
-    let mut rest = body;
+/// The body of a message, without the sizes of its chunks.
+pub(super) fn content(bytes: &[u8]) -> Vec<u8> {
+    match split(bytes) {
+        Some((head, body)) if is_chunked(&headers(head)) => unchunked(body).0,
+        Some((_, body)) => body.to_vec(),
+        None => Vec::new(),
+    }
+}
+
+fn is_chunked(headers: &[(String, String)]) -> bool {
+    headers.iter().any(|(name, coding)| {
+        name.eq_ignore_ascii_case("transfer-encoding") && coding.eq_ignore_ascii_case("chunked")
+    })
+}
+
+/// What is in the chunks, and whether the last one is there, and the trailer section behind it (RFC 9112 §7.1).
+fn unchunked(body: &[u8]) -> (Vec<u8>, bool) {
+    let (mut content, mut rest) = (Vec::new(), body);
     loop {
         let Some(line) = rest.windows(2).position(|part| part == b"\r\n") else {
-            return false;
+            return (content, false);
         };
         let (size, behind) = rest.split_at(line);
         let size = String::from_utf8_lossy(size);
         let size = size.split(';').next().unwrap_or_default().trim();
         let Ok(size) = usize::from_str_radix(size, 16) else {
-            return true;
+            return (content, true);
         };
         if size == 0 {
-            return behind.windows(4).any(|part| part == b"\r\n\r\n");
+            return (content, behind.windows(4).any(|part| part == b"\r\n\r\n"));
         }
         let Some(next) = behind.get(2 + size + 2..) else {
-            return false;
+            return (content, false);
         };
+        content.extend_from_slice(&behind[2..2 + size]);
         rest = next;
     }
 }
@@ -93,6 +109,20 @@ mod tests {
             ),
         ] {
             assert_eq!(is_complete(text.as_bytes()), complete, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_content_is_what_is_in_the_chunks() {
+        for (text, whole) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+            ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "abc"),
+            (
+                "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nx: y\r\n\r\n",
+                "abc",
+            ),
+        ] {
+            assert_eq!(content(text.as_bytes()), whole.as_bytes(), "{text:?}");
         }
     }
 }

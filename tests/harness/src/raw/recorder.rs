@@ -86,6 +86,13 @@ async fn serve(mut stream: TcpStream, records: Arc<Mutex<Vec<Recorded>>>, answer
 }
 
 impl Recorded {
+    /// The method of the first line.
+    pub fn method(&self) -> String {
+        let text = self.text();
+        let method = text.split_once(' ').map_or("", |(method, _)| method);
+        method.to_owned()
+    }
+
     /// The request target of the first line.
     pub fn target(&self) -> String {
         let text = self.text();
@@ -109,6 +116,11 @@ impl Recorded {
             .filter(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
             .collect()
+    }
+
+    /// The body, without the sizes of its chunks.
+    pub fn body(&self) -> Vec<u8> {
+        message::content(&self.bytes)
     }
 
     /// All of it.
