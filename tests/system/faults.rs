@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use harness::kv::Fault;
-use harness::system::{ADA, BOB, Link, System};
+use harness::system::{ADA, BOB, Client, Link, System};
+use harness::wait::until;
 use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::support::health;
+
+/// How many requests wait for their renewal when the worker panics beside them.
+const WAITING: i64 = 3;
 
 #[tokio::test]
 async fn without_the_issuer_guarded_routes_go_on_and_sign_in_says_so() -> Result<()> {
@@ -70,7 +76,7 @@ async fn an_edge_that_can_learn_nothing_lets_nobody_in() -> Result<()> {
 
     system.kv.set_read_fault(None);
     system.heal(Link::EdgeIssuer);
-    harness::wait::until("the edge recovers", Duration::from_secs(20), async || {
+    until("the edge recovers", Duration::from_secs(20), async || {
         client
             .get("/api/x")
             .await
@@ -129,7 +135,7 @@ async fn without_postgres_nothing_is_promised() -> Result<()> {
     assert_eq!(health(&system, "/readyz").await?, 503);
     assert_eq!(health(&system, "/healthz").await?, 200);
     system.heal(Link::IssuerDb);
-    harness::wait::until("the issuer recovers", Duration::from_secs(30), async || {
+    until("the issuer recovers", Duration::from_secs(30), async || {
         client
             .refresh()
             .await
@@ -153,6 +159,64 @@ async fn a_panic_fails_one_request_and_no_more() -> Result<()> {
             answer.expect_problem(500, "internal")?;
             client.get("/api/x").await?.expect(200)?;
         }
+    }
+    Ok(())
+}
+
+/// How many of the issuer's statements wait for what another transaction holds.
+async fn held_back(system: &System) -> Result<i64> {
+    let count = "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'";
+    let mut db = system.db.connect().await?;
+    Ok(sqlx::query_scalar(count).fetch_one(&mut db).await?)
+}
+
+/// While the issuer holds back the renewals of `client`'s requests, and one request that was passed on to it, a stranger
+/// makes the worker panic.
+async fn panic_beside_waiting(system: &System, client: &Client, path: &str) -> Result<()> {
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITING {
+        let client = client.clone();
+        waiting.spawn(async move { client.get("/api/x").await });
+    }
+    until("them to wait", Duration::from_secs(10), async || {
+        let held = held_back(system).await;
+        held.is_ok_and(|held| held == WAITING + 1)
+    })
+    .await?;
+    let panicked = system.client()?.get(path).await?;
+    panicked.expect_problem(500, "internal")?;
+    let answers = timeout(Duration::from_secs(10), waiting.join_all());
+    for answer in answers
+        .await
+        .context("a request that waited beside a panic hangs")?
+    {
+        answer?.expect_problem(500, "internal")?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_that_wait_beside_a_panic_are_told_so() -> Result<()> {
+    let system = System::builder().panic_on_demand().start().await?;
+    for path in ["/panic-on-demand/now", "/panic-on-demand/later"] {
+        let client = system.login(&BOB).await?;
+        system.advance(Duration::from_secs(16 * 60)).await?;
+        let other = system.login(&ADA).await?;
+        let mut held = system.db.connect().await?;
+        sqlx::raw_sql("begin; select from sessions for update")
+            .execute(&mut held)
+            .await?;
+        let passed_on = other.clone();
+        let passed_on = tokio::spawn(async move { passed_on.refresh().await });
+        panic_beside_waiting(&system, &client, path).await?;
+        other.get("/api/x").await?.expect(200)?;
+        sqlx::raw_sql("rollback").execute(&mut held).await?;
+        // It had been passed on: nothing of it was lost.
+        passed_on.await??.expect(200)?;
+        // What the issuer still answers to those who waited is lost, not their session.
+        client.get("/api/x").await?.expect(200)?;
+        other.get("/api/x").await?.expect(200)?;
     }
     Ok(())
 }

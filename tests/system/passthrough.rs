@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
-use harness::raw::{self, Connection, Recorder};
+use harness::raw::{self, Connection, Recorded, Recorder};
 use harness::system::{ADA, BOB, Client, Method, Mode, System};
+use harness::wait::until;
 use serde_json::json;
 use shared::cookie;
 use tokio::net::TcpStream;
@@ -14,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::wire::authority;
+use crate::wire::{Site, authority};
 
 const GIGABYTE: usize = 1 << 30;
 /// By how much the memory of workerd may grow while a gigabyte passes.
@@ -114,6 +115,28 @@ async fn a_gigabyte_comes_down_with_flat_memory() -> Result<()> {
     }
     ensure!(memory.passed >= GIGABYTE, "{} bytes came", memory.passed);
     memory.stayed_flat()
+}
+
+async fn sources_left(client: &Client) -> Result<u64> {
+    let answer = client.get("/api/test/source/left").await?.expect(200)?;
+    answer.json()?["left"].as_u64().context("a number")
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_download_at_the_origin_too() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let mut connection = Connection::open(system.edges[0].addr()).await?;
+    let line = format!("GET /api/test/source?bytes={GIGABYTE}");
+    let head = head(&system, &client, &line, "");
+    connection.send(head.as_bytes()).await?;
+    connection.read_until("........").await?;
+    assert_eq!(sources_left(&client).await?, 0, "it is read from");
+    drop(connection);
+    until("the origin's end", Duration::from_secs(10), async || {
+        sources_left(&client).await.is_ok_and(|left| left == 1)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -252,8 +275,8 @@ async fn the_origins_answers_pass_as_they_are() -> Result<()> {
     let system = System::start().await?;
     let client = system.login(&BOB).await?;
     for code in [
-        200, 201, 204, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 418,
-        422, 429, 451, 500, 501, 502, 503, 504, 599,
+        200, 201, 204, 205, 206, 226, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405,
+        409, 410, 418, 422, 429, 451, 500, 501, 502, 503, 504, 599,
     ] {
         let path = format!("/api/test/status/{code}");
         for mode in [Mode::Fetch, Mode::Navigate] {
@@ -267,7 +290,7 @@ async fn the_origins_answers_pass_as_they_are() -> Result<()> {
                 assert_eq!(answer.header(name), Some(value), "{code}: {name}");
             }
             let body = match code {
-                204 | 304 => String::new(),
+                204 | 205 | 304 => String::new(),
                 _ => format!("the origin says {code}"),
             };
             assert_eq!(answer.text(), body);
@@ -395,6 +418,90 @@ async fn compressed_bodies_stay_compressed() -> Result<()> {
         .body(&origin_bytes[..]);
     let answer = request.send().await?.expect(200)?;
     ensure!(answer.bytes() == origin_bytes, "{:?}", answer.bytes());
+    Ok(())
+}
+
+const ZERO: &str = "Content-Length: 0";
+const FOUR: &str = "Content-Length: 4";
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+
+/// Method, header line and body as they are sent; header line and content as they must arrive.
+const FRAMED: [(&str, &str, &str, &str, &str); 12] = [
+    ("POST", ZERO, "", ZERO, ""),
+    // The runtime says what the client left out: that nothing comes (RFC 9110 §8.6).
+    ("POST", "", "", ZERO, ""),
+    ("DELETE", "", "", ZERO, ""),
+    ("GET", "", "", "", ""),
+    ("HEAD", "", "", "", ""),
+    // Where nobody expects a body, it says nothing.
+    ("GET", ZERO, "", "", ""),
+    ("GET", FOUR, "body", FOUR, "body"),
+    ("PUT", FOUR, "body", FOUR, "body"),
+    ("DELETE", FOUR, "body", FOUR, "body"),
+    (
+        "POST",
+        CHUNKED,
+        "3\r\nbod\r\n1\r\ny\r\n0\r\n\r\n",
+        CHUNKED,
+        "body",
+    ),
+    ("POST", CHUNKED, "0\r\n\r\n", CHUNKED, ""),
+    // With GET it sends no body whose length was not told.
+    ("GET", CHUNKED, "4\r\nbody\r\n0\r\n\r\n", "", ""),
+];
+
+/// The header lines that say where the body ends (RFC 9112 §6.3).
+fn framing(recorded: &Recorded) -> String {
+    let lines = ["Content-Length", "Transfer-Encoding"].map(|name| {
+        let values = recorded.values(name).into_iter();
+        values
+            .map(|value| format!("{name}: {value}"))
+            .collect::<Vec<_>>()
+    });
+    lines.concat().join(", ")
+}
+
+#[tokio::test]
+async fn a_body_and_where_it_ends_arrive_as_they_were_sent() -> Result<()> {
+    let origin = Recorder::start().await?;
+    let routes = json!([
+        {"path": "/open/*", "access": "public"},
+        {"path": "/api/*", "access": "user", "api": true},
+    ]);
+    let system = System::builder()
+        .edge_setting("ORIGIN_URL", &origin.url())
+        .routes(routes)
+        .start()
+        .await?;
+    let client = system.login(&BOB).await?;
+    let site = Site { system, origin };
+    for (method, line, body, arrives, content) in FRAMED {
+        for path in ["/api/x", "/open/x"] {
+            let what = format!("{method} {path} {line:?} {body:?}");
+            let mut more = "Sec-Fetch-Site: same-origin\r\nConnection: close\r\n".to_owned();
+            if !line.is_empty() {
+                more += &format!("{line}\r\n");
+            }
+            let first = format!("{method} {path} HTTP/1.1\r\n");
+            let sent = site.exchange(first.as_bytes(), &client, more.as_bytes(), body.as_bytes());
+            let outcome = sent.await?;
+            let recorded = outcome.reached.context(what.clone())?;
+            assert_eq!(
+                (recorded.method().as_str(), framing(&recorded).as_str()),
+                (method, arrives),
+                "{what}"
+            );
+            assert_eq!(recorded.body(), content.as_bytes(), "{what}");
+            // The origin says "ok" to everything. Of the answer to HEAD only the head comes, which tells its length.
+            let answer = outcome.answer.text();
+            let end = if method == "HEAD" { "" } else { "ok" };
+            ensure!(
+                answer.contains("\r\nContent-Length: 2\r\n")
+                    && answer.ends_with(&format!("\r\n\r\n{end}")),
+                "{what}: {answer}"
+            );
+        }
+    }
     Ok(())
 }
 

@@ -67,23 +67,27 @@ async fn source(
     Query(query): Query<HashMap<String, usize>>,
 ) -> Body {
     let wanted = query.get("bytes").copied().unwrap_or_default();
-    let piece = Bytes::from_static(&[b'.'; PIECE]);
     let mut source = Source {
         trial,
         unsent: wanted,
     };
-    let pieces = stream::iter((0..wanted.div_ceil(PIECE)).map(move |_| {
-        let next = piece.slice(..PIECE.min(source.unsent));
-        source.unsent -= next.len();
-        Ok::<_, std::convert::Infallible>(next)
-    }));
-    Body::from_stream(pieces)
+    let pieces =
+        (0..wanted.div_ceil(PIECE)).map(move |_| Ok::<_, std::convert::Infallible>(source.next()));
+    Body::from_stream(stream::iter(pieces))
 }
 
 /// A [`source`] that is being sent: goes with its stream.
 struct Source {
     trial: Arc<Trial>,
     unsent: usize,
+}
+
+impl Source {
+    fn next(&mut self) -> Bytes {
+        let next = Bytes::from_static(&[b'.'; PIECE]).slice(..PIECE.min(self.unsent));
+        self.unsent -= next.len();
+        next
+    }
 }
 
 impl Drop for Source {
@@ -157,13 +161,8 @@ async fn status(Path(code): Path<u16>) -> Response {
         (header::WWW_AUTHENTICATE, "Basic realm=\"origin\""),
         (header::RETRY_AFTER, "7"),
     ];
-    if [
-        StatusCode::NO_CONTENT,
-        StatusCode::RESET_CONTENT,
-        StatusCode::NOT_MODIFIED,
-    ]
-    .contains(&status)
-    {
+    // They have no body (RFC 9110 §15).
+    if matches!(code, 204 | 205 | 304) {
         return (status, headers).into_response();
     }
     (status, headers, format!("the origin says {code}")).into_response()
