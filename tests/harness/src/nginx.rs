@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::process::{Process, Stop, serial};
-use crate::wait::eventually;
 use crate::{ports, setup, workspace};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -39,12 +38,7 @@ impl Nginx {
             .arg(&folder)
             .args(["-c", "nginx.conf", "-e", "stderr"]);
         let process = Process::spawn("nginx", command, &folder.join("nginx.log"), Stop::Kill)?;
-        let up = eventually("nginx", START_LIMIT, async || {
-            let listens = tokio::net::TcpStream::connect(addr).await.is_ok();
-            (listens || process.exited().is_some()).then_some(())
-        });
-        up.await.with_context(|| process.log_tail())?;
-        process.check()?;
+        process.listening(addr, START_LIMIT).await?;
         Ok(Self { process, addr })
     }
 

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::process::{Process, Stop, serial};
 use crate::setup::Npm;
-use crate::wait::eventually;
 use crate::{worker_build, workspace};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -86,12 +85,7 @@ impl Workerd {
         lay_out(&folder, &options.worker)?;
         let process = spawn(npm, &folder, options)?;
         let addr = SocketAddr::from(([127, 0, 0, 1], options.port));
-        let up = eventually("workerd", START_LIMIT, async || {
-            let listens = tokio::net::TcpStream::connect(addr).await.is_ok();
-            (listens || process.exited().is_some()).then_some(())
-        });
-        up.await.with_context(|| process.log_tail())?;
-        process.check()?;
+        process.listening(addr, START_LIMIT).await?;
         Ok(Self { process, addr })
     }
 

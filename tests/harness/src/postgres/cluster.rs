@@ -12,7 +12,6 @@ use crate::private::{random_hex, write_private};
 use crate::process::{self, Process, Stop};
 use crate::setup::Npm;
 use crate::setup::postgres::unprivileged;
-use crate::wait::eventually;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const ADMIN: &str = "postgres";
@@ -70,12 +69,8 @@ impl Cluster {
         )?;
         let url = format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/{ADMIN}");
         let server = Server::at(&url)?;
-        let up = eventually("Postgres", START_LIMIT, async || {
-            let answers = server.connect(ADMIN).await.is_ok();
-            (answers || process.exited().is_some()).then_some(())
-        });
-        up.await.with_context(|| process.log_tail())?;
-        process.check()?;
+        let answers = async || server.connect(ADMIN).await.is_ok();
+        process.up(START_LIMIT, answers).await?;
         Ok(Self { process, server })
     }
 

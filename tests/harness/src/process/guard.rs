@@ -13,7 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use anyhow::{Context as _, Result};
 use rustix::process::Pid;
 
-const SCRIPT: &str = include_str!("guard.sh");
+pub(super) const SCRIPT: &str = include_str!("guard.sh");
 
 /// From now on, the group is ended with us, at first by `signal`.
 pub(super) fn watch(signal: &str, group: Pid) -> Result<()> {

@@ -4,6 +4,7 @@
 mod guard;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,6 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 pub use guard::remove_at_the_end;
+
+use crate::wait::eventually;
 
 /// How long a process may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(8);
@@ -149,6 +152,33 @@ impl Process {
                 self.log_tail()
             ),
         }
+    }
+
+    /// Waits until it takes connections at `addr`, at most for `limit`.
+    ///
+    /// # Errors
+    /// As [`Process::up`].
+    pub async fn listening(&self, addr: SocketAddr, limit: Duration) -> Result<()> {
+        self.up(limit, async || {
+            tokio::net::TcpStream::connect(addr).await.is_ok()
+        })
+        .await
+    }
+
+    /// Waits until `answers` says that it is up, at most for `limit`.
+    ///
+    /// # Errors
+    /// It has ended, or is not up by then; the message holds the end of its log.
+    pub async fn up<F>(&self, limit: Duration, mut answers: impl FnMut() -> F) -> Result<()>
+    where
+        F: Future<Output = bool>,
+    {
+        let over = eventually(&self.name, limit, || {
+            let asked = answers();
+            async { (asked.await || self.exited().is_some()).then_some(()) }
+        });
+        over.await.with_context(|| self.log_tail())?;
+        self.check()
     }
 
     /// Asks it to end, and ends it and its children by force after a grace.
