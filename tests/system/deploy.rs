@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::{setup, worker_build, workspace};
+use harness::dev::{self, Data, Dev};
+use harness::system::ADA;
+use harness::{setup, worker_build, workspace, wrangler};
+use serde_json::Value;
 use tokio::process::Command;
 
 /// The budget of the worker, compressed.
@@ -11,11 +14,7 @@ const MAX_GZIP_KIB: f64 = 300.0;
 
 #[tokio::test]
 async fn the_whole_path_works_under_wrangler_dev() -> Result<()> {
-    let options = harness::dev::Options {
-        port: harness::ports::free()?,
-        fresh: true,
-    };
-    let dev = harness::dev::Dev::start(options).await?;
+    let dev = start(None).await?;
     let client = dev.client()?;
     let credentials = serde_json::json!({"email": "ada@example.test", "password": "correct horse battery staple"});
     client
@@ -41,6 +40,41 @@ async fn the_whole_path_works_under_wrangler_dev() -> Result<()> {
         },
     )
     .await
+}
+
+/// Each request of `wrangler dev` names a data centre, as at Cloudflare, and unlike those of plain workerd.
+#[tokio::test]
+async fn no_cache_before_the_origin_keeps_what_is_guarded() -> Result<()> {
+    let mut rules = wrangler::read()?.vars.routes;
+    let api = rules.as_array_mut().context("a list of rules")?.iter_mut();
+    let api = api.filter(|rule| rule["path"] == "/api/*");
+    for rule in api {
+        rule["cache"] = "origin".into();
+    }
+    let dev = start(Some(rules)).await?;
+    let client = dev.login(&ADA).await?;
+    // What the origin is told of caches when this page is asked for.
+    let told = async |page: &str| -> Result<Option<String>> {
+        client.get(page).await?.expect(200)?;
+        let received = dev.origin().received();
+        let last = received.last().context("nothing came")?;
+        ensure!(last.path == page, "{} came", last.path);
+        Ok(last.header("cache-control").map(str::to_owned))
+    };
+    // workerd writes this for `cache: "no-store"`.
+    let bypassed = Some("no-cache".to_owned());
+    ensure!(told("/").await?.is_none(), "/ is public");
+    for guarded in ["/app/logo.png", "/api/logo.png", "/admin/logo.png"] {
+        let told = told(guarded).await?;
+        ensure!(told == bypassed, "{guarded}: {told:?}");
+    }
+    Ok(())
+}
+
+/// A stack as `cargo dev` runs it, which leaves nothing behind.
+async fn start(routes: Option<Value>) -> Result<Dev> {
+    let (port, data) = (harness::ports::free()?, Data::Thrown);
+    Dev::start(dev::Options { port, data, routes }).await
 }
 
 #[tokio::test]

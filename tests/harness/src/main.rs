@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use harness::dev::{self, Data};
 
 /// Gets the stack ready, runs it, checks it.
 #[derive(Debug, Parser)]
@@ -53,7 +54,9 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev { port, fresh } => {
-            harness::dev::run(harness::dev::Options { port, fresh }).await
+            let data = if fresh { Data::Forgotten } else { Data::Kept };
+            let routes = None;
+            dev::run(dev::Options { port, data, routes }).await
         }
         Command::Verify => harness::verify::run().await,
         Command::BuildEdge => harness::worker_build::build_here(),

@@ -7,6 +7,7 @@ mod state;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::origin::Origin;
@@ -16,15 +17,18 @@ use crate::system::settings::Settings;
 use crate::system::{Account, Client};
 use crate::{setup, wrangler};
 use parts::blocking;
+pub use state::Data;
 use state::State;
 
 /// What `cargo dev` is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Where the site is to be reached.
     pub port: u16,
-    /// Whether the data of this port is forgotten first.
-    pub fresh: bool,
+    /// What becomes of this port's data.
+    pub data: Data,
+    /// The rules in place of those in `wrangler.toml`, in the same form.
+    pub routes: Option<Value>,
 }
 
 /// A stack as `cargo dev` runs it; dropping it stops everything.
@@ -33,7 +37,7 @@ pub struct Dev {
     // In the order in which they must go.
     edge: Process,
     issuer: Process,
-    _origin: Origin,
+    origin: Origin,
     postgres: Option<Cluster>,
     state: State,
     settings: Settings,
@@ -65,7 +69,7 @@ impl Dev {
     /// # Errors
     /// A part does not come up; the message says which and shows the end of its log.
     pub async fn start(options: Options) -> Result<Self> {
-        let state = State::claim(options.port, options.fresh)?;
+        let state = State::claim(options.port, options.data)?;
         let tools = blocking(setup::for_dev).await?;
         let mut settings = state.settings(wrangler::read()?.namespace()?)?;
         let postgres = parts::postgres(&tools.npm, &state, &mut settings).await?;
@@ -79,14 +83,20 @@ impl Dev {
         parts::migrate(program, &settings).await?;
         let origin = Origin::start().await?;
         say(&format!("starting the edge on port {}", options.port));
-        let edge = parts::edge(&tools.npm, &state, &settings, origin.addr())?;
+        let mut texts = parts::edge_texts(&settings, origin.addr())?;
+        texts.extend(
+            options
+                .routes
+                .map(|rules| ("ROUTES".to_owned(), rules.to_string())),
+        );
+        let edge = parts::edge(&tools.npm, &state, &texts)?;
         // The edge first: it is also the KV to which the issuer publishes as soon as it is up.
         ready::edge(&edge, &state.client(&settings)?).await?;
         let issuer = parts::issuer(program, &state, &settings)?;
         let dev = Self {
             edge,
             issuer,
-            _origin: origin,
+            origin,
             postgres,
             state,
             settings,
@@ -126,14 +136,9 @@ impl Dev {
         self.state.folder().display().to_string()
     }
 
-    /// Stops everything and removes the data and the logs.
-    ///
-    /// # Errors
-    /// The folder cannot be removed.
-    pub fn forget(self) -> Result<()> {
-        let folder = self.state.folder().to_owned();
-        drop(self);
-        state::remove(&folder)
+    /// The origin, which remembers what has reached it.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Returns, with an error that says which, as soon as a part has ended.

@@ -12,7 +12,7 @@ use crate::postgres::{Cluster, Durability};
 use crate::private::write_private;
 use crate::process::{self, Process, Stop};
 use crate::setup::Npm;
-use crate::system::settings::{Settings, edge_texts};
+use crate::system::settings::{self, Settings};
 use crate::system::{ADA, Account, BOB};
 use crate::{ports, workspace};
 
@@ -104,23 +104,19 @@ fn issuer_command(program: &Path, settings: &Settings, arguments: &[&str]) -> Co
     command
 }
 
-/// The edge, under `wrangler dev`.
-pub(super) fn edge(
-    npm: &Npm,
-    state: &State,
-    settings: &Settings,
-    origin: SocketAddr,
-) -> Result<Process> {
+/// The settings and secrets of the edge.
+pub(super) fn edge_texts(settings: &Settings, origin: SocketAddr) -> Result<Vec<(String, String)>> {
     let issuer = settings
         .get("LISTEN_ADDR")
         .context("the issuer has no address")?;
-    let texts = edge_texts(
-        settings,
-        &format!("http://{issuer}"),
-        &format!("http://{origin}"),
-    );
+    let (issuer, origin) = (format!("http://{issuer}"), format!("http://{origin}"));
+    Ok(settings::edge_texts(settings, &issuer, &origin))
+}
+
+/// The edge, under `wrangler dev`; `texts` win over what `wrangler.toml` says.
+pub(super) fn edge(npm: &Npm, state: &State, texts: &[(String, String)]) -> Result<Process> {
     let secrets = state.folder().join("worker.env");
-    write_private(&secrets, &dotenv(&texts)?)?;
+    write_private(&secrets, &dotenv(texts)?)?;
     let mut command = npm.command(npm.bin("wrangler"));
     command.args([
         "dev",

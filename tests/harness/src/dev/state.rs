@@ -15,6 +15,32 @@ use crate::{ports, workspace};
 
 const SECRETS: &str = "secrets.json";
 
+/// What becomes of a port's data, secrets and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Those of the last run are used, and kept for the next.
+    Kept,
+    /// Those of the last run are forgotten first.
+    Forgotten,
+    /// They are this process's own, and go with it, however it ends.
+    Thrown,
+}
+
+impl Data {
+    fn folder(self, port: u16) -> Result<PathBuf> {
+        let name = port.to_string();
+        match self {
+            Self::Kept | Self::Forgotten => workspace::reachable_by_others("dev", &name),
+            Self::Thrown => {
+                let folder = workspace::scratch()?.join("dev").join(name);
+                fs::create_dir_all(&folder)
+                    .with_context(|| format!("cannot make {}", folder.display()))?;
+                Ok(folder)
+            }
+        }
+    }
+}
+
 /// The folder of one port, held by this process alone.
 #[derive(Debug)]
 pub(super) struct State {
@@ -24,9 +50,9 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes the port and its folder, after forgetting what is in it if `fresh`.
-    pub(super) fn claim(port: u16, fresh: bool) -> Result<Self> {
-        let folder = workspace::reachable_by_others("dev", &port.to_string())?;
+    /// Takes the port and its folder.
+    pub(super) fn claim(port: u16, data: Data) -> Result<Self> {
+        let folder = data.folder(port)?;
         let lock = lock(&folder.with_extension("lock"), port)?;
         if !ports::is_free(port) {
             bail!(
@@ -34,7 +60,7 @@ impl State {
                 port.wrapping_add(10)
             );
         }
-        if fresh {
+        if data == Data::Forgotten {
             fs::remove_dir_all(&folder)
                 .with_context(|| format!("cannot forget {}", folder.display()))?;
             fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -100,12 +126,6 @@ impl State {
     }
 }
 
-/// Removes a folder that nobody holds, and its lock.
-pub(super) fn remove(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    fs::remove_file(folder.with_extension("lock")).context("cannot remove the lock file")
-}
-
 /// The site as users see it.
 pub(super) fn public_url(settings: &Settings) -> &str {
     settings.get("PUBLIC_URL").map_or("", String::as_str)
@@ -162,6 +182,7 @@ fn lock(path: &Path, port: u16) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::remove_at_the_end;
 
     #[test]
     fn settings_of_the_stack_override_and_others_do_not() {
@@ -181,21 +202,44 @@ mod tests {
     #[test]
     fn a_port_is_held_by_one_and_its_secrets_stay() {
         let port = ports::free().unwrap();
-        let state = State::claim(port, true).unwrap();
+        let state = State::claim(port, Data::Thrown).unwrap();
         let first = state.settings("ns").unwrap();
-        let error = State::claim(port, false).unwrap_err().to_string();
+        let error = State::claim(port, Data::Thrown).unwrap_err().to_string();
         assert!(
             error.contains("already runs") && error.contains(&std::process::id().to_string()),
             "{error}"
         );
-        let folder = state.folder().to_owned();
         drop(state);
-        let again = State::claim(port, false).unwrap();
+        let again = State::claim(port, Data::Thrown).unwrap();
         assert_eq!(
             again.settings("ns").unwrap()["EDGE_SECRET"],
             first["EDGE_SECRET"]
         );
-        drop(again);
-        remove(&folder).unwrap();
+    }
+
+    #[test]
+    fn only_what_is_thrown_lies_in_this_processs_own_folder() {
+        let port = ports::free().unwrap();
+        let ours = |data: Data| {
+            let folder = data.folder(port).unwrap();
+            folder.starts_with(workspace::scratch().unwrap())
+        };
+        assert!(ours(Data::Thrown) && !ours(Data::Kept));
+        remove_at_the_end(&Data::Kept.folder(port).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_when_the_port_is_taken() {
+        let port = ports::free().unwrap();
+        let kept = State::claim(port, Data::Kept).unwrap();
+        let secret = kept.settings("ns").unwrap()["EDGE_SECRET"].clone();
+        let folder = kept.folder().to_owned();
+        for path in [&folder, &folder.with_extension("lock")] {
+            remove_at_the_end(path).unwrap();
+        }
+        drop(kept);
+        let fresh = State::claim(port, Data::Forgotten).unwrap();
+        assert_eq!(fresh.folder(), folder);
+        assert_ne!(fresh.settings("ns").unwrap()["EDGE_SECRET"], secret);
     }
 }
