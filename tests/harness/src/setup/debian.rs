@@ -29,7 +29,7 @@ LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$here/usr/
 /// # Errors
 /// This is no Debian, or its archive has no such packages.
 pub(super) fn ready() -> Result<PathBuf> {
-    if super::browser::on_path("apt-get").is_none() {
+    if super::on_path("apt-get").is_none() {
         bail!("this machine has no apt-get, so Debian's packages cannot be had");
     }
     let version = candidate()?;

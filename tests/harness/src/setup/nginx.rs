@@ -1,16 +1,20 @@
 //! An nginx, the shared cache of the caching tests.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::browser::on_path;
-use super::say;
-use crate::process;
+use super::apt::{self, Package};
+use super::{environment_path, is_program, program_in};
 
-const LIMIT: Duration = Duration::from_secs(10 * 60);
+pub(super) const PACKAGE: Package = Package {
+    name: "nginx-light",
+    why: "a shared cache for the caching tests; any other nginx on PATH will do",
+};
+
+/// Where Debian puts it. Most users' PATH is without /usr/sbin.
+const USUAL: &str = "/usr/sbin/nginx";
 
 /// Its path: the one on PATH or where Debian puts it, else Debian's, installed now.
 ///
@@ -20,23 +24,30 @@ pub fn ready() -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    if !process::is_root() || on_path("apt-get").is_none() {
-        bail!("no nginx on PATH: run `sudo apt-get install -y nginx-light`");
-    }
-    say("installing Debian's nginx-light with apt-get: a shared cache for the caching tests");
-    let mut install = Command::new("apt-get");
-    install
-        .args(["install", "-y", "--no-install-recommends", "nginx-light"])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        // Debian's scripts start no service in run level 1: the tests start one of their own.
-        .env("RUNLEVEL", "1");
-    process::run("apt-get install nginx-light", install, LIMIT)
-        .context("run `apt-get update && apt-get install -y nginx-light`")?;
+    apt::install(&[PACKAGE])?;
     find().context("apt-get installed nginx-light, but there is no nginx on PATH")
 }
 
-fn find() -> Option<PathBuf> {
-    // Most users' PATH is without /usr/sbin.
-    let usual = PathBuf::from("/usr/sbin/nginx");
-    on_path("nginx").or_else(|| usual.is_file().then_some(usual))
+/// The nginx that is there.
+pub(super) fn find() -> Option<PathBuf> {
+    find_in(&environment_path(), Path::new(USUAL))
+}
+
+fn find_in(path: &OsStr, usual: &Path) -> Option<PathBuf> {
+    program_in(path, "nginx").or_else(|| is_program(usual).then(|| usual.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::tests::folder_with;
+
+    #[test]
+    fn the_one_on_path_wins_over_debians() {
+        let path = folder_with("nginxes", &["nginx", "usual"]);
+        let (nginx, usual) = (path.join("nginx"), path.join("usual"));
+        assert_eq!(find_in(path.as_os_str(), &usual), Some(nginx));
+        assert_eq!(find_in("/nowhere".as_ref(), &usual), Some(usual));
+        assert_eq!(find_in("/nowhere".as_ref(), &path), None);
+    }
 }
