@@ -5,7 +5,10 @@ use std::time::Duration;
 use shared::time::UnixMillis;
 
 use crate::identity::Due;
-use crate::view::View;
+use crate::rule::LEAST_FRESHNESS;
+use crate::view::{View, ago};
+
+pub mod turn;
 
 /// How long a look into KV lasts: the smallest `cacheTtl`. Looking again sooner mostly shows the same.
 pub const KV_INTERVAL: Duration = Duration::from_secs(30);
@@ -35,12 +38,12 @@ pub fn due(
     let (Some(view), Some(asked_at)) = (view, kv_asked_at) else {
         return Due::Nothing;
     };
-    let (age, kv_age) = (view.age(now), now.since(asked_at));
+    let (age, kv_age) = (view.age(now), ago(asked_at, now));
     if kv_age >= KV_INTERVAL {
         return Due::Kv;
     }
     if !kv_can_help(freshness) {
-        return if age > freshness.mul_f32(0.75) {
+        return if age > in_time(freshness) {
             Due::Issuer
         } else {
             Due::Nothing
@@ -48,7 +51,7 @@ pub fn due(
     }
     if age > freshness / 2 && kv_age >= KV_INTERVAL_WHEN_OLD {
         Due::Kv
-    } else if age + MARGIN > freshness {
+    } else if age > freshness.saturating_sub(MARGIN) {
         Due::Issuer
     } else {
         Due::Nothing
@@ -57,7 +60,23 @@ pub fn due(
 
 /// Whether a request that cannot wait should look into KV before it asks the issuer.
 pub fn kv_first(kv_asked_at: Option<UnixMillis>, freshness: Duration, now: UnixMillis) -> bool {
-    kv_asked_at.is_none_or(|at| now.since(at) >= KV_INTERVAL_WHEN_OLD && kv_can_help(freshness))
+    kv_asked_at.is_none_or(|at| ago(at, now) >= KV_INTERVAL_WHEN_OLD && kv_can_help(freshness))
+}
+
+/// Whether an answer that another isolate shared will do, after which what is known is so old: for every rule, and so that
+/// it need not be renewed at once.
+pub fn shared_will_do(age: Duration) -> bool {
+    age <= in_time(LEAST_FRESHNESS)
+}
+
+/// Whether it was of use for every rule to ask the issuer, after whose answer what is known is so old.
+pub fn issuer_helped(age: Duration) -> bool {
+    age <= LEAST_FRESHNESS
+}
+
+/// The age at which what is known is renewed where KV is too slow for the bound.
+fn in_time(freshness: Duration) -> Duration {
+    freshness.mul_f32(0.75)
 }
 
 #[cfg(test)]
@@ -88,6 +107,10 @@ mod tests {
             (2, ago(29), STRICT, Due::Issuer),
             (2, ago(30), STRICT, Due::Kv),
             (99, None, MINUTE, Due::Nothing),
+            // The clock was put back: nobody knows when KV was asked, or how old anything is.
+            (1, ago(-1), MINUTE, Due::Kv),
+            (-1, ago(9), MINUTE, Due::Issuer),
+            (-1, ago(9), STRICT, Due::Issuer),
         ] {
             let view = fixtures::view(NOW, age, vec![]);
             assert_eq!(
@@ -105,5 +128,14 @@ mod tests {
         assert!(kv_first(ago(10), MINUTE, NOW));
         assert!(!kv_first(ago(9), MINUTE, NOW));
         assert!(!kv_first(ago(99), STRICT, NOW));
+        assert!(kv_first(ago(-1), MINUTE, NOW), "the clock was put back");
+    }
+
+    #[test]
+    fn what_others_share_serves_the_narrowest_rule_and_is_not_renewed_at_once() {
+        let millis = Duration::from_millis;
+        assert!(shared_will_do(millis(1_500)) && !shared_will_do(millis(1_501)));
+        assert!(issuer_helped(millis(2_000)) && !issuer_helped(millis(2_001)));
+        assert!(!issuer_helped(Duration::MAX));
     }
 }

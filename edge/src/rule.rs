@@ -8,6 +8,10 @@ use shared::claims::is_role;
 /// How old knowledge of revocations may be where a rule does not say.
 pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(60);
 
+/// The narrowest bound of a rule. What the issuer tells is a moment old already, and the isolates of a location share it
+/// for a second: below this every request would have to ask.
+pub const LEAST_FRESHNESS: Duration = Duration::from_secs(2);
+
 /// Who may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,6 +104,9 @@ pub enum BadRule {
     /// Not a duration above zero.
     #[error("{0} must be a duration above zero, like `30s`, `15m`, `12h`, `7d`")]
     Duration(&'static str),
+    /// Below [`LEAST_FRESHNESS`].
+    #[error("freshness must be at least `2s`")]
+    Freshness,
 }
 
 /// A rule as it stands in the configuration.
@@ -142,8 +149,7 @@ impl RawRule {
             roles: self.roles.map_or(Ok(Vec::new()), roles)?,
             max_auth_age: duration("max_auth_age", self.max_auth_age.as_deref())?,
             api: self.api,
-            freshness: duration("freshness", self.freshness.as_deref())?
-                .unwrap_or(DEFAULT_FRESHNESS),
+            freshness: freshness(self.freshness.as_deref())?,
             when_stale: self.when_stale.unwrap_or_default(),
             cors,
             cache: self.cache.unwrap_or_default(),
@@ -283,6 +289,14 @@ fn roles(names: Vec<String>) -> Result<Vec<String>, BadRule> {
         return Err(BadRule::Roles);
     }
     Ok(names)
+}
+
+fn freshness(text: Option<&str>) -> Result<Duration, BadRule> {
+    let bound = duration("freshness", text)?.unwrap_or(DEFAULT_FRESHNESS);
+    if bound < LEAST_FRESHNESS {
+        return Err(BadRule::Freshness);
+    }
+    Ok(bound)
 }
 
 fn duration(name: &'static str, text: Option<&str>) -> Result<Option<Duration>, BadRule> {

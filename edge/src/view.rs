@@ -30,6 +30,17 @@ pub enum Source {
     Kv(UnixMillis),
     /// The issuer, asked at this time. It says how long it had known then, so only this clock counts.
     Feed(UnixMillis),
+    /// The issuer, asked by another isolate. When that was is told by another clock, which may be ahead of this one: so
+    /// how long ago it can have been at most counts, if that is worse.
+    Shared {
+        /// When the issuer was asked, by the clock of the isolate that asked.
+        asked_at: UnixMillis,
+        /// When the answer was looked for, by this clock.
+        sought_at: UnixMillis,
+        /// How long before that the issuer was asked at most. The two parts of it, until the answer was shared and from
+        /// then on, are each measured by a clock of their own.
+        at_most_ago: Duration,
+    },
 }
 
 /// What became of an update.
@@ -37,7 +48,7 @@ pub enum Source {
 pub enum Taken {
     /// More is known now, or the same is known to be younger.
     Newer,
-    /// It says nothing that is not known.
+    /// It is no younger than what is known.
     Known,
     /// This base, or an answer of the issuer, is needed first.
     Lacks(BaseName),
@@ -45,12 +56,15 @@ pub enum Taken {
     Misfit,
     /// The issuer's clock is so far from this one that no age can be told.
     ClocksDiffer(Duration),
+    /// One of the two was put back meanwhile, so that no age can be told either.
+    ClockPutBack,
 }
 
 impl View {
     /// Adds an update whose MAC holds to the view `held`, and forgets at `now` a part of what has expired.
     ///
-    /// A lower number than the one held is an older state: nothing of it is taken.
+    /// A lower number than the one held is an older state, and nothing of it is taken, unless it is a base: a head may
+    /// continue it, so its content is added and its name remembered, and number and age stay as they are.
     pub fn take(
         held: &mut Option<Self>,
         update: OpenUpdate<'_>,
@@ -58,17 +72,17 @@ impl View {
         now: UnixMillis,
     ) -> Taken {
         let as_of = match as_of(&update, source) {
-            Ok(as_of) => as_of,
-            Err(apart) => return Taken::ClocksDiffer(apart),
+            Ok(as_of) if as_of <= now => as_of,
+            Ok(_) => return Taken::ClockPutBack,
+            Err(undated) => return undated,
         };
         let (number, base) = held
             .as_ref()
             .map_or((0, None), |view| (view.number, view.base));
-        if update.number < number
-            || (held
-                .as_ref()
-                .is_some_and(|view| update.number == number && as_of <= view.as_of))
-        {
+        let is_known = held.as_ref().is_some_and(|view| {
+            update.number < number || (update.number == number && as_of <= view.as_of(now))
+        });
+        if is_known && !update.is_whole() {
             return Taken::Known;
         }
         if !update.fits(number, base) {
@@ -81,18 +95,31 @@ impl View {
             set: RevocationSet::default(),
             part: 0,
         });
-        view.number = update.number;
-        view.as_of = view.as_of.max(as_of);
         view.base = update.base.or(view.base);
         view.set.extend(update.entries);
         view.set.drop_expired(now.to_secs(), view.part);
         view.part = (view.part + 1) % RevocationSet::PARTS;
+        if is_known {
+            return Taken::Known;
+        }
+        view.number = update.number;
+        view.as_of = view.as_of(now).max(as_of);
         Taken::Newer
     }
 
-    /// How old the knowledge is: what was committed longer ago than this is in it.
+    /// How old the knowledge is: what was committed longer ago than this is in it. [`Duration::MAX`] where the clock was
+    /// put back since, so that nothing can be said.
     pub fn age(&self, now: UnixMillis) -> Duration {
-        now.since(self.as_of)
+        ago(self.as_of, now)
+    }
+
+    /// The time from which the age counts; one that is still to come says nothing.
+    fn as_of(&self, now: UnixMillis) -> UnixMillis {
+        if self.as_of <= now {
+            self.as_of
+        } else {
+            UnixMillis::from_millis(i64::MIN)
+        }
     }
 
     /// The standing of a token.
@@ -106,28 +133,54 @@ impl View {
     }
 }
 
-/// The time, by this clock, before which everything committed is in the update.
-fn as_of(update: &OpenUpdate<'_>, source: Source) -> Result<UnixMillis, Duration> {
+/// How long ago `moment` was. A moment that is still to come was noted before the clock was put back: nobody knows how
+/// long ago that was, so it is as if it had never been, [`Duration::MAX`].
+pub fn ago(moment: UnixMillis, now: UnixMillis) -> Duration {
+    if moment <= now {
+        now.since(moment)
+    } else {
+        Duration::MAX
+    }
+}
+
+/// The time, by this clock, before which everything committed is in the update; or why there is none.
+fn as_of(update: &OpenUpdate<'_>, source: Source) -> Result<UnixMillis, Taken> {
+    if update.sent_at < update.made_at {
+        return Err(Taken::ClockPutBack);
+    }
+    let known_for = update.sent_at.since(update.made_at);
     match source {
         Source::Kv(read_at) => {
-            let ahead = update.made_at.since(read_at);
-            if ahead > SKEW {
-                return Err(ahead);
-            }
+            within_skew(update.made_at.since(read_at))?;
             Ok(update.made_at.min(read_at).minus(SKEW))
         }
+        // That it was sent when it was asked for is also what keeps an old answer from passing for a new one.
         Source::Feed(asked_at) => {
-            // Also what keeps an old answer from passing for a new one.
-            let apart = update
-                .sent_at
-                .since(asked_at)
-                .max(asked_at.since(update.sent_at));
-            if apart > SKEW {
-                return Err(apart);
-            }
-            Ok(asked_at.minus(update.sent_at.since(update.made_at)))
+            within_skew(apart(update.sent_at, asked_at, asked_at))?;
+            Ok(asked_at.minus(known_for))
+        }
+        Source::Shared {
+            asked_at,
+            sought_at,
+            at_most_ago,
+        } => {
+            let earliest = sought_at.minus(at_most_ago);
+            within_skew(apart(update.sent_at, earliest, sought_at))?;
+            Ok(asked_at.min(earliest).minus(known_for))
         }
     }
+}
+
+/// How far `moment` lies outside of the time from `first` to `last`.
+fn apart(moment: UnixMillis, first: UnixMillis, last: UnixMillis) -> Duration {
+    moment.since(last).max(first.since(moment))
+}
+
+fn within_skew(apart: Duration) -> Result<(), Taken> {
+    if apart > SKEW {
+        return Err(Taken::ClocksDiffer(apart));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What is told where nothing young enough is known of revocations: on the log line and in the metric
 //! `revocations_stale`, with why neither KV nor the issuer helped.
 
+use std::time::Duration;
+
 use worker::Env;
 
 use super::{isolate, log, metrics, upstream};
@@ -16,7 +18,7 @@ pub(crate) enum Outcome {
 }
 
 /// Tells it. The metric's blobs are the outcome and the two reasons, its double the age of what is known in seconds, or
-/// -1 where nothing is.
+/// -1 where nothing is, or nobody knows how old.
 pub(crate) fn tell(env: &Env, outcome: Outcome, path: &str) {
     let (name, message) = match outcome {
         Outcome::Refused => (
@@ -29,7 +31,7 @@ pub(crate) fn tell(env: &Env, outcome: Outcome, path: &str) {
         ),
     };
     let now = upstream::now();
-    let age = isolate::of_view(|view: &View| view.age(now).as_secs_f64());
+    let age = isolate::of_view(|view: &View| view.age(now));
     let troubles = isolate::troubles();
     let kv = troubles
         .kv
@@ -37,10 +39,11 @@ pub(crate) fn tell(env: &Env, outcome: Outcome, path: &str) {
     let issuer = troubles
         .issuer
         .unwrap_or_else(|| "the issuer's answer was not younger, or too slow".to_owned());
-    let age_text = age.map_or_else(
-        || "nothing is known".to_owned(),
-        |age| format!("{age:.1} s"),
-    );
+    let (age_text, seconds) = match age {
+        None => ("nothing is known".to_owned(), -1.0),
+        Some(Duration::MAX) => ("nobody knows: the clock was put back".to_owned(), -1.0),
+        Some(age) => (format!("{:.1} s", age.as_secs_f64()), age.as_secs_f64()),
+    };
     let fields = [
         ("path", path),
         ("age", &age_text),
@@ -48,10 +51,5 @@ pub(crate) fn tell(env: &Env, outcome: Outcome, path: &str) {
         ("issuer", &issuer),
     ];
     log::warn(message, &fields);
-    metrics::count(
-        env,
-        "revocations_stale",
-        &[name, &kv, &issuer],
-        &[age.unwrap_or(-1.0)],
-    );
+    metrics::count(env, "revocations_stale", &[name, &kv, &issuer], &[seconds]);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared::cookie;
 use shared::rejection::Rejection;
+use shared::time::UnixMillis;
 use web_sys::Request;
 use worker::Env;
 
@@ -17,6 +18,11 @@ use crate::freshness;
 use crate::gate::Reason;
 use crate::refusal::Refusal;
 use crate::verdict::Patience;
+use crate::view::ago;
+
+/// How long a request waits for what it lacks of keys and revocations, in all, whoever fetches them: for a KV that does
+/// not answer, and then for the issuer.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// One request's errands.
 pub(crate) struct Errands<'a> {
@@ -26,6 +32,7 @@ pub(crate) struct Errands<'a> {
     env: &'a Env,
     context: &'a Context,
     cookie: Option<&'a str>,
+    began_at: UnixMillis,
     keys_loaded: bool,
     newer_keys_sought: bool,
     kv_asked: bool,
@@ -50,6 +57,7 @@ impl<'a> Errands<'a> {
             env,
             context,
             cookie,
+            began_at: upstream::now(),
             keys_loaded: false,
             newer_keys_sought: false,
             kv_asked: false,
@@ -115,7 +123,8 @@ impl<'a> Errands<'a> {
         Err(Refusal::Token(Rejection::UnknownKey))
     }
 
-    /// KV, and if that does not help the issuer, and if that does not help either what is there must do.
+    /// KV, and if that does not help the issuer, and if that does not help either, or takes too long, what is there must
+    /// do.
     async fn load_revocations(&mut self, freshness: Duration) {
         let kv_asked_at = isolate::kv_asked_at();
         let kv_first =
@@ -123,13 +132,18 @@ impl<'a> Errands<'a> {
         let wanted = if kv_first { Wanted::Kv } else { Wanted::Feed };
         match self.fetch(wanted).await {
             Renewal::Done(_) if kv_first => self.kv_asked = true,
+            // Whether it helped is seen when the story is told again.
             Renewal::Other => {}
             Renewal::Done(_) | Renewal::Late => self.patience = Patience::MustDecide,
         }
     }
 
     async fn fetch(&self, wanted: Wanted) -> Renewal {
-        knowledge::renew(self.env, self.settings, self.context, wanted).await
+        let patience = WAIT.saturating_sub(ago(self.began_at, upstream::now()));
+        if patience.is_zero() {
+            return Renewal::Late;
+        }
+        knowledge::renew(self.env, self.settings, self.context, wanted, patience).await
     }
 
     async fn renew(&mut self, refusal: Refusal) -> Result<(), Refusal> {

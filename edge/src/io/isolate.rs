@@ -11,6 +11,7 @@ use shared::revocation::OpenUpdate;
 use shared::time::UnixMillis;
 
 use crate::config::Config;
+use crate::freshness::turn::{Turn, Turns};
 use crate::gate::{self, Asked, Known, Stop};
 use crate::identity::Upstream;
 use crate::token_cache::TokenCache;
@@ -44,9 +45,9 @@ struct Isolate {
     view: RefCell<Option<View>>,
     tokens: RefCell<TokenCache>,
     kv_asked_at: Cell<Option<UnixMillis>>,
-    renewal_until: Cell<Option<UnixMillis>>,
+    renewals: RefCell<Turns>,
     keys_asked_at: Cell<Option<UnixMillis>>,
-    issuer_failed_at: Cell<Option<UnixMillis>>,
+    asked_in_vain_at: Cell<Option<UnixMillis>>,
     troubles: RefCell<Troubles>,
 }
 
@@ -152,30 +153,25 @@ pub(crate) fn note_keys_asked(at: UnixMillis) {
     ISOLATE.with(|isolate| isolate.keys_asked_at.set(Some(at)));
 }
 
-/// When the issuer last failed to give revocations; nothing once it gave them again.
-pub(crate) fn issuer_failed_at() -> Option<UnixMillis> {
-    ISOLATE.with(|isolate| isolate.issuer_failed_at.get())
+/// When the issuer was last asked for revocations and did not help; nothing once it did.
+pub(crate) fn asked_in_vain_at() -> Option<UnixMillis> {
+    ISOLATE.with(|isolate| isolate.asked_in_vain_at.get())
 }
 
-pub(crate) fn note_issuer_failed(at: Option<UnixMillis>) {
-    ISOLATE.with(|isolate| isolate.issuer_failed_at.set(at));
+pub(crate) fn note_asked_in_vain(at: Option<UnixMillis>) {
+    ISOLATE.with(|isolate| isolate.asked_in_vain_at.set(at));
 }
 
 /// Begins a renewal, unless one is running. It counts as running for `limit` at most: its request may be cancelled.
-pub(crate) fn begin_renewal(now: UnixMillis, limit: Duration) -> bool {
-    let free = !is_renewing(now);
-    if free {
-        ISOLATE.with(|isolate| isolate.renewal_until.set(Some(now.plus(limit))));
-    }
-    free
+pub(crate) fn begin_renewal(now: UnixMillis, limit: Duration) -> Option<Turn> {
+    ISOLATE.with(|isolate| isolate.renewals.borrow_mut().begin(now, limit))
 }
 
-pub(crate) fn end_renewal() {
-    ISOLATE.with(|isolate| isolate.renewal_until.set(None));
+pub(crate) fn end_renewal(turn: Turn) {
+    ISOLATE.with(|isolate| isolate.renewals.borrow_mut().end(turn));
 }
 
 /// Whether a renewal is running.
 pub(crate) fn is_renewing(now: UnixMillis) -> bool {
-    let until = ISOLATE.with(|isolate| isolate.renewal_until.get());
-    until.is_some_and(|until| now < until)
+    ISOLATE.with(|isolate| isolate.renewals.borrow().is_running(now))
 }

@@ -9,6 +9,7 @@ use worker::Env;
 use super::{isolate, log, upstream};
 use crate::config::Config;
 use crate::refusal::Refusal;
+use crate::view::ago;
 
 /// How long after one look for keys the next may come. Anybody can make up a `kid`; only this many of them are looked
 /// for (coreos/go-oidc#482).
@@ -33,7 +34,7 @@ pub(crate) async fn load(env: &Env, config: &Config) -> Result<(), Refusal> {
 pub(crate) async fn look_again(env: &Env, config: &Config) -> bool {
     let now = upstream::now();
     if config.fixed_keys.is_some()
-        || isolate::keys_asked_at().is_some_and(|at| now.since(at) < COOL_DOWN)
+        || isolate::keys_asked_at().is_some_and(|at| ago(at, now) < COOL_DOWN)
     {
         return false;
     }
@@ -51,7 +52,7 @@ pub(crate) async fn look_again(env: &Env, config: &Config) -> bool {
 pub(crate) async fn renew_if_old(env: &Env, config: &Config) {
     let now = upstream::now();
     if config.fixed_keys.is_some()
-        || isolate::keys_asked_at().is_some_and(|at| now.since(at) < RENEW_AFTER)
+        || isolate::keys_asked_at().is_some_and(|at| ago(at, now) < RENEW_AFTER)
     {
         return;
     }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -16,14 +16,14 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{Delay, Env};
 
 use super::isolate::Settings;
+use super::location::Spare;
 use super::{isolate, keys, log, revocations, upstream};
 use crate::refusal::Refusal;
+use crate::view::ago;
 
-/// How long a renewal may take: two looks into KV or one at the issuer, with their limits.
+/// How long a renewal may take. Keys and revocations are fetched side by side, each with two calls of two seconds at most,
+/// and a large base takes a while to read.
 const LIMIT: Duration = Duration::from_millis(4_500);
-
-/// How long a request waits for the renewals of others, before it decides with what is there.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a request that waits looks whether the renewal of another is over.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -54,69 +54,103 @@ pub(crate) enum Renewal {
     Done(Result<(), Refusal>),
     /// Another request's was under way, and is over.
     Other,
-    /// Others' took too long.
+    /// It took too long, whoever's it was. If it goes on, later requests have the use of it.
     Late,
 }
 
-/// Renews what is wanted for a request that cannot go on without, or waits until another request has renewed something.
+/// What a renewal brought.
+struct Fetched {
+    keys: Result<(), Refusal>,
+    /// What other isolates can use. Nobody should wait while they are given it.
+    spare: Option<Spare>,
+}
+
+/// Renews what is wanted for a request that cannot go on without, or waits until another request has renewed something;
+/// neither for longer than `patience`.
 pub(crate) async fn renew(
     env: &Env,
     settings: &Settings,
     context: &Context,
     wanted: Wanted,
+    patience: Duration,
 ) -> Renewal {
-    let began = upstream::now();
-    if !isolate::begin_renewal(began, LIMIT) {
-        while isolate::is_renewing(upstream::now()) {
-            if upstream::now().since(began) > PATIENCE {
-                return Renewal::Late;
-            }
-            Delay::from(GLANCE).await;
-        }
-        return Renewal::Other;
-    }
-    let outcome = Rc::new(Cell::new(None));
-    let (env, settings, slot) = (env.clone(), Rc::clone(settings), Rc::clone(&outcome));
-    let promise = future_to_promise(async move {
-        slot.set(Some(fetch(&env, &settings, wanted).await));
-        isolate::end_renewal();
+    let Some(turn) = isolate::begin_renewal(upstream::now(), LIMIT) else {
+        return wait_for_other(patience).await;
+    };
+    let (keys, spare) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
+    let (env, settings) = (env.clone(), Rc::clone(settings));
+    let (keys_slot, spare_slot) = (Rc::clone(&keys), Rc::clone(&spare));
+    let fetching = future_to_promise(async move {
+        let fetched = fetch(&env, &settings, wanted).await;
+        keys_slot.set(Some(fetched.keys));
+        spare_slot.set(fetched.spare);
+        isolate::end_renewal(turn);
         Ok(JsValue::UNDEFINED)
     });
-    context.wait_until(&promise);
-    // It cannot fail; and if it were lost, there is no outcome.
-    let _ = JsFuture::from(promise).await;
-    Renewal::Done(outcome.take().unwrap_or(Ok(())))
+    let fetched = JsFuture::from(fetching.clone());
+    context.wait_until(&future_to_promise(async move {
+        let _ = JsFuture::from(fetching).await;
+        share(spare.take()).await;
+        Ok(JsValue::UNDEFINED)
+    }));
+    match select(fetched, Delay::from(patience)).await {
+        // It cannot fail; and if it were lost, there is no outcome.
+        Either::Left(_) => Renewal::Done(keys.take().unwrap_or(Ok(()))),
+        Either::Right(_) => Renewal::Late,
+    }
+}
+
+async fn wait_for_other(patience: Duration) -> Renewal {
+    let began_at = upstream::now();
+    while isolate::is_renewing(upstream::now()) {
+        if ago(began_at, upstream::now()) >= patience {
+            return Renewal::Late;
+        }
+        Delay::from(GLANCE).await;
+    }
+    Renewal::Other
 }
 
 /// Renews while no request waits for it.
 pub(crate) async fn renew_in_background(env: &Env, settings: &Settings, wanted: Wanted) {
-    if !isolate::begin_renewal(upstream::now(), LIMIT) {
+    let Some(turn) = isolate::begin_renewal(upstream::now(), LIMIT) else {
         return;
-    }
-    if let Err(refusal) = fetch(env, settings, wanted).await {
+    };
+    let fetched = fetch(env, settings, wanted).await;
+    isolate::end_renewal(turn);
+    if let Err(refusal) = fetched.keys {
         log::warn("no keys", &[("reason", &refusal.to_string())]);
     }
-    isolate::end_renewal();
+    share(fetched.spare).await;
 }
 
-async fn fetch(env: &Env, settings: &Settings, wanted: Wanted) -> Result<(), Refusal> {
+async fn share(spare: Option<Spare>) {
+    if let Some(spare) = spare {
+        spare.keep().await;
+    }
+}
+
+async fn fetch(env: &Env, settings: &Settings, wanted: Wanted) -> Fetched {
+    let mut fetched = Fetched {
+        keys: Ok(()),
+        spare: None,
+    };
     let Ok(config) = settings.as_ref() else {
-        return Ok(());
+        return fetched;
     };
     match wanted {
         Wanted::All => {
-            let (loaded, ()) =
+            (fetched.keys, ()) =
                 join(keys::load(env, config), revocations::read_kv(env, config)).await;
-            loaded
         }
         Wanted::Kv => {
-            revocations::read_kv(env, config).await;
-            keys::renew_if_old(env, config).await;
-            Ok(())
+            join(
+                revocations::read_kv(env, config),
+                keys::renew_if_old(env, config),
+            )
+            .await;
         }
-        Wanted::Feed => {
-            revocations::ask_issuer(config).await;
-            Ok(())
-        }
+        Wanted::Feed => fetched.spare = revocations::ask_issuer(config).await,
     }
+    fetched
 }

@@ -3,23 +3,49 @@
 //! Isolates that follow the issuer end up with the same number after their first answer, and then ask the same. Where
 //! there is no Cache API (plain workerd without a `cache` service), each isolate asks for itself.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 use js_sys::{Promise, Reflect, Uint8Array};
 use shared::time::UnixMillis;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Response, ResponseInit};
+use worker::Delay;
 
 use super::upstream;
 use crate::config::Config;
+use crate::view::{Source, ago};
 
 /// When the issuer was asked, by the clock of the isolate that asked.
 const ASKED_AT: &str = "portcullis-asked-at";
 
-/// An answer of the issuer.
-pub(crate) struct Kept {
+/// How many milliseconds it took from then until the answer was handed to the cache, by the same clock.
+const TOOK: &str = "portcullis-took";
+
+/// For how long the cache serves an answer: the least that it can be told.
+const LIFE: Duration = Duration::from_secs(1);
+
+/// How long the cache may take to take an answer in. It counts against the answer; one that took longer is deleted, for
+/// its time in the cache began too late.
+const PUT_LIMIT: Duration = Duration::from_millis(100);
+
+/// How long a renewal waits for the cache: it is there to save a call to the issuer, which takes no longer.
+const FIND_LIMIT: Duration = Duration::from_millis(200);
+
+/// An answer of the issuer that another isolate got.
+pub(crate) struct Found {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) asked_at: UnixMillis,
+    pub(crate) source: Source,
+}
+
+/// An answer of the issuer that others can use.
+pub(crate) struct Spare {
+    url: String,
+    bytes: Vec<u8>,
+    asked_at: UnixMillis,
 }
 
 #[wasm_bindgen]
@@ -31,43 +57,78 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn put(this: &Cache, url: &str, response: &Response) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn delete(this: &Cache, url: &str) -> Result<Promise, JsValue>;
 }
 
 /// The answer to `after` that an isolate of this location got a moment ago.
-pub(crate) async fn find(config: &Config, after: u64) -> Option<Kept> {
+pub(crate) async fn find(config: &Config, after: u64) -> Option<Found> {
+    match select(pin!(try_find(config, after)), Delay::from(FIND_LIMIT)).await {
+        Either::Left((found, _)) => found,
+        Either::Right(_) => None,
+    }
+}
+
+async fn try_find(config: &Config, after: u64) -> Option<Found> {
+    let sought_at = upstream::now();
     let finding = cache()?.find(&url(config, after)).ok()?;
     let response: Response = JsFuture::from(finding).await.ok()?.dyn_into().ok()?;
-    let asked_at = response.headers().get(ASKED_AT).ok()??.parse().ok()?;
-    Some(Kept {
+    let headers = response.headers();
+    let number = |name: &str| headers.get(name).ok()??.parse::<u64>().ok();
+    let asked_at = i64::try_from(number(ASKED_AT)?).ok()?;
+    let took = Duration::from_millis(number(TOOK)?);
+    // Whole seconds that it was there (RFC 9111 §5.1). A cache that counts in seconds may keep it for almost two, and
+    // says so.
+    let overdue = Duration::from_secs(number("age").unwrap_or(0));
+    Some(Found {
         bytes: upstream::body(&response).await.ok()?,
-        asked_at: UnixMillis::from_millis(asked_at),
+        source: Source::Shared {
+            asked_at: UnixMillis::from_millis(asked_at),
+            sought_at,
+            at_most_ago: took
+                .saturating_add(PUT_LIMIT + LIFE)
+                .saturating_add(overdue),
+        },
     })
 }
 
-/// Keeps an answer for the others.
-pub(crate) async fn keep(config: &Config, after: u64, bytes: &[u8], asked_at: UnixMillis) {
-    // Whoever cannot share asks for itself: that is no failure.
-    let _ = try_keep(config, after, bytes, asked_at).await;
-}
+impl Spare {
+    /// The answer `bytes` to what follows `after`, asked for at `asked_at`.
+    pub(crate) fn new(config: &Config, after: u64, bytes: Vec<u8>, asked_at: UnixMillis) -> Self {
+        Self {
+            url: url(config, after),
+            bytes,
+            asked_at,
+        }
+    }
 
-async fn try_keep(
-    config: &Config,
-    after: u64,
-    bytes: &[u8],
-    asked_at: UnixMillis,
-) -> Result<(), JsValue> {
-    let Some(cache) = cache() else {
-        return Ok(());
-    };
-    let headers = Headers::new()?;
-    headers.set("cache-control", "max-age=1")?;
-    headers.set(ASKED_AT, &asked_at.millis().to_string())?;
-    let init = ResponseInit::new();
-    init.set_headers_headers(&headers);
-    let body = Uint8Array::from(bytes);
-    let response = Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)?;
-    JsFuture::from(cache.put(&url(config, after), &response)?).await?;
-    Ok(())
+    /// Keeps it for the others. Nobody should wait for that.
+    pub(crate) async fn keep(self) {
+        // Whoever cannot share asks for itself: that is no failure.
+        let _ = self.try_keep().await;
+    }
+
+    async fn try_keep(self) -> Result<(), JsValue> {
+        let now = upstream::now();
+        let (Some(cache), true) = (cache(), self.asked_at <= now) else {
+            return Ok(());
+        };
+        let headers = Headers::new()?;
+        headers.set("cache-control", &format!("max-age={}", LIFE.as_secs()))?;
+        headers.set(ASKED_AT, &self.asked_at.millis().to_string())?;
+        let took = now.since(self.asked_at).as_millis();
+        headers.set(TOOK, &took.to_string())?;
+        let init = ResponseInit::new();
+        init.set_headers_headers(&headers);
+        let body = Uint8Array::from(self.bytes.as_slice());
+        let response = Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)?;
+        JsFuture::from(cache.put(&self.url, &response)?).await?;
+        if ago(now, upstream::now()) > PUT_LIMIT {
+            JsFuture::from(cache.delete(&self.url)?).await?;
+        }
+        Ok(())
+    }
 }
 
 fn cache() -> Option<Cache> {

@@ -90,6 +90,10 @@ fn bad_rules_have_a_reason() {
     assert_eq!(of(r#""access":"user","roles":["a,b"]"#), BadRule::Roles);
     assert_eq!(of(r#""access":"user","methods":[]"#), BadRule::Methods);
     assert_eq!(of(r#""access":"user","methods":["get"]"#), BadRule::Methods);
+    assert_eq!(
+        of(r#""access":"user","freshness":"1s""#),
+        BadRule::Freshness
+    );
     for text in [
         "",
         "0s",

@@ -140,6 +140,11 @@ impl<'a> OpenUpdate<'a> {
         self.since <= number || (self.base.is_some() && self.base == base)
     }
 
+    /// Whether it holds all that its base holds: it is that base, or there is no need of one.
+    pub const fn is_whole(&self) -> bool {
+        self.since == 0 && self.base.is_some()
+    }
+
     /// The message as it was before it was written.
     pub fn to_update(&self) -> Update {
         Update {
@@ -312,7 +317,18 @@ mod tests {
         ] {
             assert_eq!(open.fits(number, base), fits, "{number} {base:?}");
         }
-        let without_base = OpenUpdate { base: None, ..open };
+        assert!(!open.is_whole());
+        let whole = OpenUpdate { since: 0, ..open };
+        assert!(whole.is_whole());
+        let without_base = OpenUpdate {
+            base: None,
+            ..whole
+        };
+        assert!(!without_base.is_whole());
+        let without_base = OpenUpdate {
+            since: 5,
+            ..without_base
+        };
         assert!(!without_base.fits(4, None));
     }
 
