@@ -51,6 +51,43 @@ fn verified_token() -> impl Strategy<Value = Verified<Claims>> {
     })
 }
 
+/// What a revocation says of a token, read off the words of [`Entry`].
+fn says(one: &Revocation, claims: &Claims) -> Standing {
+    let verdict = |is_named: bool, standing| if is_named { standing } else { Standing::Good };
+    match one.entry {
+        Entry::Session(id) => verdict(claims.sid.fingerprint() == id, Standing::Revoked),
+        Entry::Token(id) => verdict(claims.jti.fingerprint() == id, Standing::Revoked),
+        Entry::User { user, below } => verdict(
+            claims.sub.fingerprint() == user && claims.ver < below,
+            Standing::Stale,
+        ),
+        Entry::Everyone { before } if claims.iat == before => Standing::Stale,
+        Entry::Everyone { before } => verdict(claims.iat < before, Standing::Revoked),
+    }
+}
+
+/// The worst that any of them says.
+fn worst(revocations: &[Revocation], token: &Verified<Claims>) -> Standing {
+    let all = revocations.iter().map(|one| says(one, token.claims()));
+    all.max().unwrap_or(Standing::Good)
+}
+
+/// One of the ways in which a set changes.
+#[derive(Clone, Debug)]
+enum Change {
+    Extend(Vec<Revocation>),
+    /// So many seconds pass, and then this part is swept.
+    Sweep(i64, usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        vec(revocation(), 0..4).prop_map(Change::Extend),
+        (0..300i64, 0..RevocationSet::PARTS)
+            .prop_map(|(seconds, part)| Change::Sweep(seconds, part)),
+    ]
+}
+
 fn revocation() -> impl Strategy<Value = Revocation> {
     let fingerprint = (0..4u8).prop_map(|byte| SessionId::from_bytes([byte; 16]).fingerprint());
     let entry = prop_oneof![
@@ -103,20 +140,53 @@ proptest! {
         prop_assert_eq!(&RevocationSet::from_entries(revocations), &at_once);
     }
 
-    /// A revocation lives at least as long as every token it names (`issuer/session/end`), so forgetting the expired ones
-    /// changes nothing for a token that is still valid.
+    /// A revocation lives at least as long as every token it names (`issuer/session/end`), so while a token is valid it
+    /// stands as if nothing were ever forgotten, however updates and sweeps follow each other.
     #[test]
-    fn forgetting_what_has_expired_resurrects_no_valid_token(
-        token in verified_token(), revocations in vec(revocation(), 0..8), now in 0..900i64, sweeps in 0..40usize,
+    fn no_valid_token_is_resurrected_by_updates_and_sweeps(
+        token in verified_token(), changes in vec(change(), 0..40),
     ) {
-        let outlive_the_token = |mut one: Revocation| {
-            one.expires = UnixTime::from_secs(900 + one.expires.secs());
-            one
-        };
-        let whole = RevocationSet::from_entries(revocations.into_iter().map(outlive_the_token));
-        let mut swept = whole.clone();
-        (0..sweeps).for_each(|part| swept.drop_expired(UnixTime::from_secs(now), part));
-        prop_assert_eq!(swept.standing(&token), whole.standing(&token));
+        let (mut set, mut told, mut now) = (RevocationSet::default(), vec![], 0);
+        let mut before = Standing::Good;
+        for change in changes {
+            match change {
+                Change::Extend(revocations) => {
+                    let outlive_the_token = |mut one: Revocation| {
+                        one.expires = UnixTime::from_secs(900 + one.expires.secs());
+                        one
+                    };
+                    let revocations: Vec<Revocation> = revocations.into_iter().map(outlive_the_token).collect();
+                    told.extend(revocations.clone());
+                    set.extend(revocations);
+                }
+                Change::Sweep(seconds, part) => {
+                    now = (now + seconds).min(token.claims().exp.secs() - 1);
+                    set.drop_expired(UnixTime::from_secs(now), part);
+                }
+            }
+            let after = set.standing(&token);
+            prop_assert_eq!(after, worst(&told, &token));
+            prop_assert!(after >= before);
+            before = after;
+        }
+    }
+
+    /// A token is judged by what it says, and not by what became of another one of its session or user: its successor with
+    /// a higher `ver`, another `jti`, a later `iat` stands by itself, whoever was asked for before.
+    #[test]
+    fn a_newer_token_is_judged_by_itself(
+        token in verified_token(), revocations in vec(revocation(), 0..8), later in 0..3i64, higher in 0..3u32, jti in 0..4u8,
+    ) {
+        let mut claims = token.claims().clone();
+        claims.jti = TokenId::from_bytes([jti; 16]);
+        claims.iat = UnixTime::from_secs(claims.iat.secs() + later);
+        claims.ver += higher;
+        let newer = token::mint(&claims, &SigningKey::hs256(&secret())).unwrap();
+        let newer = token::verify(&newer, &keys(), &EXPECTED).unwrap();
+        let set = RevocationSet::from_entries(revocations.clone());
+        for asked in [&token, &newer, &token] {
+            prop_assert_eq!(set.standing(asked), worst(&revocations, asked));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Many fingerprints in little memory: found in well under a microsecond, added and dropped without a rebuild.
 //!
 //! A fingerprint is 64 random bits. The first 14 choose one of 16,384 short sorted lists, so they need not be stored, and
-//! the 14 bits this frees hold the minute in which the entry may be forgotten: 8 bytes an entry. A list of a set of a
-//! million has about 61 entries, so a search looks at six of them and an insertion moves half a kilobyte at most.
+//! the 14 bits this frees hold the minute in which the entry may be forgotten: 8 bytes an entry, and what is said of it. A
+//! list of a set of a million has about 61 entries, so a search looks at six of them and an insertion moves half a
+//! kilobyte at most.
 
 use crate::time::UnixTime;
 
@@ -14,46 +15,69 @@ const MINUTE_MASK: u64 = (1 << MINUTE_BITS) - 1;
 /// Into how many parts a sweep is divided: see [`Index::drop_expired`].
 pub(super) const PARTS: usize = 16;
 
-/// Fingerprints, each with the minute from which on it may be forgotten.
+/// Fingerprints, each with the minute from which on it may be forgotten, and with what is said of it.
 ///
 /// Minutes are kept modulo 2¹⁴, 11 days: an entry must be dropped within five days of its expiry, and may expire at most
 /// five days ahead. Access tokens live for a day at most.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Index {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Index<T: Copy> {
     /// Empty until the first insertion: most sets hold no entry of most kinds.
-    lists: Vec<Vec<u64>>,
+    lists: Vec<Vec<Item<T>>>,
     len: usize,
 }
 
-impl Index {
-    /// Whether `fingerprint` is in it.
-    pub(super) fn contains(&self, fingerprint: u64) -> bool {
+/// An entry. Packed: beside a number of four bytes, another four would be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed(4))]
+struct Item<T: Copy> {
+    /// What the list leaves to tell of the fingerprint, and the minute.
+    place: u64,
+    said: T,
+}
+
+impl<T: Copy> Default for Index<T> {
+    fn default() -> Self {
+        Self {
+            lists: Vec::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T: Copy + Ord> Index<T> {
+    /// What is said of `fingerprint`; nothing if it is not there.
+    pub(super) fn find(&self, fingerprint: u64) -> Option<T> {
         let (list, key) = place(fingerprint);
-        self.lists
-            .get(list)
-            .is_some_and(|entries| find(entries, key).is_ok())
+        let items = self.lists.get(list)?;
+        let item = items.get(find(items, key).ok()?)?;
+        Some(item.said)
     }
 
-    /// Adds `fingerprint`, to be kept until `expires`; if it is there, the later of both times holds.
-    pub(super) fn insert(&mut self, fingerprint: u64, expires: UnixTime) {
+    /// Adds `fingerprint` with what is `said` of it, to be kept until `expires`. If it is there, the higher of both
+    /// sayings holds, until the later of both times.
+    pub(super) fn insert(&mut self, fingerprint: u64, said: T, expires: UnixTime) {
         if self.lists.is_empty() {
             self.lists.resize_with(LISTS, Vec::new);
         }
         let (list, key) = place(fingerprint);
         let minute = minute_up(expires);
-        let Some(entries) = self.lists.get_mut(list) else {
+        let Some(items) = self.lists.get_mut(list) else {
             return;
         };
-        match find(entries, key) {
+        match find(items, key) {
             Ok(at) => {
-                if let Some(entry) = entries.get_mut(at)
-                    && is_later(minute, *entry & MINUTE_MASK)
-                {
-                    *entry = pack(key, minute);
+                if let Some(item) = items.get_mut(at) {
+                    let held = *item;
+                    item.said = held.said.max(said);
+                    if is_later(minute, held.minute()) {
+                        item.place = pack(key, minute);
+                    }
                 }
             }
             Err(at) => {
-                entries.insert(at, pack(key, minute));
+                make_room(items);
+                let place = pack(key, minute);
+                items.insert(at, Item { place, said });
                 self.len += 1;
             }
         }
@@ -64,12 +88,12 @@ impl Index {
     pub(super) fn drop_expired(&mut self, now: UnixTime, part: usize) {
         let now = minute_down(now);
         let share = LISTS / PARTS;
-        for entries in self.lists.iter_mut().skip(part % PARTS * share).take(share) {
-            let before = entries.len();
-            entries.retain(|entry| is_later(*entry & MINUTE_MASK, now));
-            self.len -= before - entries.len();
-            if entries.capacity() > 4 * entries.len().max(1) {
-                entries.shrink_to_fit();
+        for items in self.lists.iter_mut().skip(part % PARTS * share).take(share) {
+            let before = items.len();
+            items.retain(|item| is_later(item.minute(), now));
+            self.len -= before - items.len();
+            if items.capacity() > 4 * items.len().max(1) {
+                items.shrink_to_fit();
             }
         }
     }
@@ -81,8 +105,25 @@ impl Index {
 
     /// The bytes of memory that it takes, without what the allocator adds.
     pub(super) fn bytes(&self) -> usize {
-        let entries: usize = self.lists.iter().map(Vec::capacity).sum();
-        entries * size_of::<u64>() + self.lists.capacity() * size_of::<Vec<u64>>()
+        let items: usize = self.lists.iter().map(Vec::capacity).sum();
+        items * size_of::<Item<T>>() + self.lists.capacity() * size_of::<Vec<Item<T>>>()
+    }
+}
+
+impl<T: Copy> Item<T> {
+    const fn key(self) -> u64 {
+        self.place >> MINUTE_BITS
+    }
+
+    const fn minute(self) -> u64 {
+        self.place & MINUTE_MASK
+    }
+}
+
+/// Sees to it that one more fits. A list that is full grows by half: to double it would waste as much again.
+fn make_room<T: Copy>(items: &mut Vec<Item<T>>) {
+    if items.len() == items.capacity() {
+        items.reserve_exact((items.len() / 2).max(4));
     }
 }
 
@@ -92,8 +133,8 @@ const fn place(fingerprint: u64) -> (usize, u64) {
     (list, fingerprint << LISTS_LOG2 >> LISTS_LOG2)
 }
 
-fn find(entries: &[u64], key: u64) -> Result<usize, usize> {
-    entries.binary_search_by_key(&key, |entry| *entry >> MINUTE_BITS)
+fn find<T: Copy>(items: &[Item<T>], key: u64) -> Result<usize, usize> {
+    items.binary_search_by_key(&key, |item| item.key())
 }
 
 const fn pack(key: u64, minute: u64) -> u64 {
@@ -128,7 +169,14 @@ mod tests {
         UnixTime::from_secs(NOW.secs() + 60 * minutes)
     }
 
-    fn sweep(index: &mut Index, now: UnixTime) {
+    /// An index that says nothing of what is in it.
+    type Plain = Index<()>;
+
+    fn has<T: Copy + Ord>(index: &Index<T>, fingerprint: u64) -> bool {
+        index.find(fingerprint).is_some()
+    }
+
+    fn sweep<T: Copy + Ord>(index: &mut Index<T>, now: UnixTime) {
         (0..PARTS).for_each(|part| index.drop_expired(now, part));
     }
 
@@ -138,64 +186,85 @@ mod tests {
 
     #[test]
     fn neighbours_are_told_apart() {
-        let mut index = Index::default();
+        let mut index = Plain::default();
         for fingerprint in [0, 2, u64::MAX, 1 << 50, 1 << 63] {
-            assert!(!index.contains(fingerprint));
-            index.insert(fingerprint, in_minutes(1));
-            assert!(index.contains(fingerprint), "{fingerprint:x}");
+            assert!(!has(&index, fingerprint));
+            index.insert(fingerprint, (), in_minutes(1));
+            assert!(has(&index, fingerprint), "{fingerprint:x}");
         }
         for other in [1, 3, u64::MAX - 1, (1 << 50) + 1, (1 << 63) - 1] {
-            assert!(!index.contains(other), "{other:x}");
+            assert!(!has(&index, other), "{other:x}");
         }
         assert_eq!(index.len(), 5);
     }
 
     #[test]
     fn an_entry_goes_when_its_minute_has_passed_and_not_before() {
-        let mut index = Index::default();
+        let mut index = Plain::default();
         let expires = UnixTime::from_secs(NOW.secs() + 61);
-        index.insert(7, expires);
+        index.insert(7, (), expires);
         sweep(&mut index, expires);
-        assert!(index.contains(7));
+        assert!(has(&index, 7));
         sweep(&mut index, in_minutes(3));
-        assert!(!index.contains(7));
+        assert!(!has(&index, 7));
         assert_eq!(index.len(), 0);
     }
 
     #[test]
     fn the_later_of_two_expiries_holds_in_either_order() {
         for expiries in [[2, 9], [9, 2]] {
-            let mut index = Index::default();
+            let mut index = Plain::default();
             for minutes in expiries {
-                index.insert(7, in_minutes(minutes));
+                index.insert(7, (), in_minutes(minutes));
             }
             assert_eq!(index.len(), 1);
             sweep(&mut index, in_minutes(5));
-            assert!(index.contains(7), "{expiries:?}");
+            assert!(has(&index, 7), "{expiries:?}");
             sweep(&mut index, in_minutes(11));
-            assert!(!index.contains(7), "{expiries:?}");
+            assert!(!has(&index, 7), "{expiries:?}");
         }
     }
 
     #[test]
     fn minutes_may_wrap() {
         let wrap = UnixTime::from_secs(60 * (1 << MINUTE_BITS) * 3);
-        let mut index = Index::default();
-        index.insert(7, UnixTime::from_secs(wrap.secs() + 60));
+        let mut index = Plain::default();
+        index.insert(7, (), UnixTime::from_secs(wrap.secs() + 60));
         sweep(&mut index, UnixTime::from_secs(wrap.secs() - 60));
-        assert!(index.contains(7));
+        assert!(has(&index, 7));
         sweep(&mut index, UnixTime::from_secs(wrap.secs() + 60));
-        assert!(!index.contains(7));
+        assert!(!has(&index, 7));
     }
 
     #[test]
+    fn the_higher_of_two_sayings_holds_in_either_order() {
+        for (sayings, expiries) in [([3, 7], [9, 2]), ([7, 3], [2, 9])] {
+            let mut index = Index::default();
+            for (said, minutes) in sayings.into_iter().zip(expiries) {
+                index.insert(7, said, in_minutes(minutes));
+            }
+            assert_eq!((index.find(7), index.find(8)), (Some(7), None));
+            sweep(&mut index, in_minutes(5));
+            assert_eq!(index.find(7), Some(7), "until the later of both times");
+            sweep(&mut index, in_minutes(11));
+            assert_eq!((index.find(7), index.len()), (None, 0));
+        }
+    }
+
+    /// At any size: also where most lists have grown just now.
+    #[test]
     fn an_entry_of_a_large_set_costs_at_most_24_bytes() {
         const COUNT: u64 = 1_000_000;
-        let mut index = Index::default();
-        spread(COUNT).for_each(|fingerprint| index.insert(fingerprint, in_minutes(15)));
-        assert_eq!(index.len() as u64, COUNT);
-        let bytes = index.bytes() as u64;
-        assert!(bytes <= 24 * COUNT, "{bytes} bytes");
-        assert!(spread(COUNT).all(|fingerprint| index.contains(fingerprint)));
+        let (mut plain, mut saying) = (Plain::default(), Index::default());
+        for (at, fingerprint) in (1..).zip(spread(COUNT)) {
+            plain.insert(fingerprint, (), in_minutes(15));
+            saying.insert(fingerprint, 1u32, in_minutes(15));
+            if at >= COUNT / 4 && at % (COUNT / 16) == 0 {
+                let bytes = (plain.bytes() as u64, saying.bytes() as u64);
+                assert!(bytes.0 <= 16 * at && bytes.1 <= 24 * at, "{at}: {bytes:?}");
+            }
+        }
+        assert_eq!((plain.len() as u64, saying.len() as u64), (COUNT, COUNT));
+        assert!(spread(COUNT).all(|one| has(&plain, one) && saying.find(one) == Some(1)));
     }
 }

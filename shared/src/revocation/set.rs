@@ -1,7 +1,5 @@
 //! The revocations in the form that a request asks.
 
-use std::collections::BTreeMap;
-
 use super::entry::{Entry, Revocation};
 use super::index::{self, Index};
 use crate::claims::Claims;
@@ -24,26 +22,18 @@ pub enum Standing {
 /// Adding is a union: order and repetition do not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevocationSet {
-    sessions: Index,
-    tokens: Index,
-    users: BTreeMap<u64, Until<u32>>,
-    everyone_before: Option<Until<UnixTime>>,
+    sessions: Index<()>,
+    tokens: Index<()>,
+    /// Of each user the first version that is good.
+    users: Index<u32>,
+    everyone_before: Option<Everyone>,
 }
 
-/// The highest limit that was asked for, kept as long as any of those who asked wanted theirs kept.
+/// The latest second that was asked for, kept as long as any of those who asked wanted theirs kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Until<T> {
-    limit: T,
+struct Everyone {
+    before: UnixTime,
     expires: UnixTime,
-}
-
-impl<T: Ord> Until<T> {
-    fn with(self, other: Self) -> Self {
-        Self {
-            limit: self.limit.max(other.limit),
-            expires: self.expires.max(other.expires),
-        }
-    }
 }
 
 impl RevocationSet {
@@ -64,8 +54,8 @@ impl RevocationSet {
     pub fn drop_expired(&mut self, now: UnixTime, part: usize) {
         self.sessions.drop_expired(now, part);
         self.tokens.drop_expired(now, part);
-        self.users.retain(|_, below| below.expires > now);
-        self.everyone_before = self.everyone_before.filter(|before| before.expires > now);
+        self.users.drop_expired(now, part);
+        self.everyone_before = self.everyone_before.filter(|held| held.expires > now);
     }
 
     /// The token's standing.
@@ -74,15 +64,15 @@ impl RevocationSet {
     /// after, so the issuer is asked, and it may be from just before, so it does not pass.
     pub fn standing(&self, token: &Verified<Claims>) -> Standing {
         let claims = token.claims();
-        let before = self.everyone_before.map(|before| before.limit);
-        if self.sessions.contains(claims.sid.fingerprint().0)
-            || self.tokens.contains(claims.jti.fingerprint().0)
+        let before = self.everyone_before.map(|held| held.before);
+        if self.sessions.find(claims.sid.fingerprint().0).is_some()
+            || self.tokens.find(claims.jti.fingerprint().0).is_some()
             || before.is_some_and(|before| claims.iat < before)
         {
             return Standing::Revoked;
         }
-        let below = self.users.get(&claims.sub.fingerprint().0);
-        if below.is_some_and(|below| claims.ver < below.limit) || before == Some(claims.iat) {
+        let below = self.users.find(claims.sub.fingerprint().0);
+        if below.is_some_and(|below| claims.ver < below) || before == Some(claims.iat) {
             return Standing::Stale;
         }
         Standing::Good
@@ -101,9 +91,9 @@ impl RevocationSet {
         self.len() == 0
     }
 
-    /// The bytes of memory that its sessions and tokens take, without what the allocator adds.
+    /// The bytes of memory that its sessions, tokens and users take, without what the allocator adds.
     pub fn bytes(&self) -> usize {
-        self.sessions.bytes() + self.tokens.bytes()
+        self.sessions.bytes() + self.tokens.bytes() + self.users.bytes()
     }
 }
 
@@ -111,25 +101,16 @@ impl Extend<Revocation> for RevocationSet {
     fn extend<I: IntoIterator<Item = Revocation>>(&mut self, revocations: I) {
         for Revocation { entry, expires } in revocations {
             match entry {
-                Entry::Session(fingerprint) => self.sessions.insert(fingerprint.0, expires),
-                Entry::Token(fingerprint) => self.tokens.insert(fingerprint.0, expires),
-                Entry::User { user, below } => {
-                    let asked = Until {
-                        limit: below,
-                        expires,
-                    };
-                    self.users
-                        .entry(user.0)
-                        .and_modify(|held| *held = held.with(asked))
-                        .or_insert(asked);
-                }
+                Entry::Session(fingerprint) => self.sessions.insert(fingerprint.0, (), expires),
+                Entry::Token(fingerprint) => self.tokens.insert(fingerprint.0, (), expires),
+                Entry::User { user, below } => self.users.insert(user.0, below, expires),
                 Entry::Everyone { before } => {
-                    let asked = Until {
-                        limit: before,
-                        expires,
-                    };
-                    self.everyone_before =
-                        Some(self.everyone_before.map_or(asked, |held| held.with(asked)));
+                    let asked = Everyone { before, expires };
+                    let held = self.everyone_before.unwrap_or(asked);
+                    self.everyone_before = Some(Everyone {
+                        before: held.before.max(before),
+                        expires: held.expires.max(expires),
+                    });
                 }
             }
         }
@@ -226,5 +207,25 @@ mod tests {
         for (entries, expected) in table {
             assert_eq!(set(&entries).standing(&token), expected, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn each_kind_counts_among_the_entries_and_the_bytes() {
+        let user = Entry::User {
+            user: Fingerprint(3),
+            below: 1,
+        };
+        let kinds = [
+            Entry::Session(Fingerprint(1)),
+            Entry::Token(Fingerprint(2)),
+            user,
+        ];
+        for kind in kinds {
+            let one = set(&[kind]);
+            assert!(one.len() == 1 && one.bytes() > 0, "{kind:?}");
+        }
+        let all = set(&kinds);
+        let parts: usize = kinds.iter().map(|kind| set(&[*kind]).bytes()).sum();
+        assert_eq!((all.len(), all.bytes()), (3, parts));
     }
 }
