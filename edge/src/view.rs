@@ -13,6 +13,10 @@ use shared::token::Verified;
 /// How far the clocks of issuer and edge may be apart. It counts against us: see [`Source`].
 pub const SKEW: Duration = Duration::from_secs(5);
 
+/// How much earlier than another request's time one's own may be without the clock having been put back: each sees the
+/// time of what it last waited for.
+pub const JITTER: Duration = Duration::from_secs(1);
+
 /// The revocations that are known.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -113,6 +117,11 @@ impl View {
         ago(self.as_of, now)
     }
 
+    /// Says that nobody knows how old it is, because the clock was put back: see [`Latest`].
+    pub const fn forget_age(&mut self) {
+        self.as_of = UnixMillis::from_millis(i64::MAX);
+    }
+
     /// The time from which the age counts; one that is still to come says nothing.
     fn as_of(&self, now: UnixMillis) -> UnixMillis {
         if self.as_of <= now {
@@ -130,6 +139,25 @@ impl View {
     /// Up to where the issuer's feed need not repeat itself.
     pub const fn number(&self) -> u64 {
         self.number
+    }
+}
+
+/// The latest time that was seen. A step back by less than an age would not show in it: it would only be too low.
+#[derive(Debug)]
+pub struct Latest(UnixMillis);
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self(UnixMillis::from_millis(i64::MIN))
+    }
+}
+
+impl Latest {
+    /// Whether the clock was put back before `now`, by more than [`JITTER`]. Says so once.
+    pub fn is_put_back(&mut self, now: UnixMillis) -> bool {
+        let is_back = self.0.since(now) > JITTER;
+        self.0 = if is_back { now } else { self.0.max(now) };
+        is_back
     }
 }
 

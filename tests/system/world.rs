@@ -1,10 +1,11 @@
 //! A map of the world: edges that are locations of their own, and what is kept while any of it breaks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
 use harness::faults::{self, Plan};
-use harness::system::{ADA, BOB, Link, System};
+use harness::system::{ADA, BOB, Client, Link, System};
 use harness::wait::until;
 use harness::watch::{CLASSES, Class};
 use shared::wire::kv;
@@ -65,6 +66,89 @@ async fn one_edge_is_cut_off_and_the_others_are_not() -> Result<()> {
         answer.is_ok_and(|answer| answer.status() == 200)
     })
     .await
+}
+
+/// Asks until the session is refused as ended. No request is let in that is sent later than `bound` after `ended`.
+async fn refused_within(bound: Duration, ended: Instant, thief: Client, path: &str) -> Result<()> {
+    loop {
+        let sent = ended.elapsed();
+        let answer = thief.get(path).await?;
+        if answer.status() != 200 {
+            return answer.expect_problem(401, "session_ended").map(drop);
+        }
+        ensure!(sent <= bound, "{path}: let in {sent:?} after its end");
+    }
+}
+
+#[tokio::test]
+async fn the_bounds_hold_and_the_living_pass_where_clocks_are_apart() -> Result<()> {
+    // Five seconds may be, but how long an answer is under way counts as well.
+    const APART: Duration = Duration::from_secs(3);
+    let minute = Duration::from_secs(60);
+    let system = System::builder().edges(3).start().await?;
+    // Issuers and KV are ahead of the first edge, at one with the second, and behind the third.
+    let set_edges = async |by: Duration| {
+        for (edge, ahead) in system.edges.iter().zip(0..) {
+            edge.set_clock_ahead(by + APART * ahead).await?;
+        }
+        anyhow::Ok(())
+    };
+    system.clock().advance(APART);
+    set_edges(Duration::ZERO).await?;
+    let (living, owner) = (system.login(&ADA).await?, system.login(&ADA).await?);
+    let thief = owner.copy();
+    let at_all = async |client: &Client, path: &str| {
+        for edge in &system.edges {
+            client.at(edge.addr()).get(path).await?.expect(200)?;
+        }
+        anyhow::Ok(())
+    };
+    for path in ["/admin/x", "/api/x"] {
+        at_all(&living, path).await?;
+        at_all(&thief, path).await?;
+    }
+    owner.logout().await?.expect(204)?;
+    let ended = Instant::now();
+    let bound = Duration::from_secs(2);
+    let edges = system.edges.iter();
+    try_join_all(edges.map(|edge| refused_within(bound, ended, thief.at(edge.addr()), "/admin/x")))
+        .await?;
+    at_all(&living, "/admin/x").await?;
+    system.clock().advance(minute);
+    set_edges(minute).await?;
+    for edge in &system.edges {
+        let answer = thief.at(edge.addr()).get("/api/x").await?;
+        answer.expect_problem(401, "session_ended")?;
+    }
+    at_all(&living, "/api/x").await?;
+    at_all(&living, "/admin/x").await
+}
+
+#[tokio::test]
+async fn an_edge_whose_clock_is_put_back_lets_no_dead_session_in() -> Result<()> {
+    let system = System::start().await?;
+    let (living, owner) = (system.login(&ADA).await?, system.login(&ADA).await?);
+    let thief = owner.copy();
+    let edge = &system.edges[0];
+    edge.set_clock_ahead(Duration::from_secs(4)).await?;
+    thief.get("/admin/x").await?.expect(200)?;
+    owner.logout().await?.expect(204)?;
+    let ended = Instant::now();
+    edge.set_clock_ahead(Duration::ZERO).await?;
+    refused_within(Duration::from_secs(2), ended, thief, "/admin/x").await?;
+    living.get("/admin/x").await?.expect(200)?;
+    // A step that is shorter than the age: nobody can say how old is what is known.
+    edge.set_clock_ahead(Duration::from_secs(20)).await?;
+    for link in [Link::EdgeKv, Link::EdgeIssuer] {
+        system.cut(link);
+    }
+    living.get("/api/x").await?.expect(200)?;
+    edge.set_clock_ahead(Duration::from_secs(10)).await?;
+    living
+        .get("/api/x")
+        .await?
+        .expect_problem(503, "revocations_stale")
+        .map(drop)
 }
 
 #[tokio::test]

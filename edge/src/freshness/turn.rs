@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use shared::time::UnixMillis;
 
-/// How much earlier than another request's time one's own may be without a clock having been put back: each sees the time
-/// of what it last waited for.
-const JITTER: Duration = Duration::from_secs(1);
+use crate::view::JITTER;
 
 /// The turns of one isolate.
 #[derive(Debug, Default)]

@@ -1,12 +1,14 @@
 //! What a stopped request may fetch before its story is told again, each at most once.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use shared::cookie;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
 use web_sys::Request;
-use worker::Env;
+use worker::{Delay, Env};
 
 use super::isolate::{self, Settings};
 use super::knowledge::{self, Context, Renewal, Wanted};
@@ -116,11 +118,15 @@ impl<'a> Errands<'a> {
     }
 
     async fn seek_newer_keys(&mut self) -> Result<(), Refusal> {
-        let sought = std::mem::replace(&mut self.newer_keys_sought, true);
-        if !sought && keys::look_again(self.env, self.config).await {
-            return Ok(());
+        let unknown = Err(Refusal::Token(Rejection::UnknownKey));
+        if std::mem::replace(&mut self.newer_keys_sought, true) {
+            return unknown;
         }
-        Err(Refusal::Token(Rejection::UnknownKey))
+        let looking = pin!(keys::look_again(self.env, self.config));
+        match select(looking, Delay::from(self.time_left())).await {
+            Either::Left((true, _)) => Ok(()),
+            Either::Left((false, _)) | Either::Right(_) => unknown,
+        }
     }
 
     /// KV, and if that does not help the issuer, and if that does not help either, or takes too long, what is there must
@@ -139,11 +145,16 @@ impl<'a> Errands<'a> {
     }
 
     async fn fetch(&self, wanted: Wanted) -> Renewal {
-        let patience = WAIT.saturating_sub(ago(self.began_at, upstream::now()));
-        if patience.is_zero() {
+        let time_left = self.time_left();
+        if time_left.is_zero() {
             return Renewal::Late;
         }
-        knowledge::renew(self.env, self.settings, self.context, wanted, patience).await
+        knowledge::renew(self.env, self.settings, self.context, wanted, time_left).await
+    }
+
+    /// None where the clock was put back meanwhile: nobody knows how long the request has waited.
+    fn time_left(&self) -> Duration {
+        WAIT.saturating_sub(ago(self.began_at, upstream::now()))
     }
 
     async fn renew(&mut self, refusal: Refusal) -> Result<(), Refusal> {

@@ -16,7 +16,7 @@ use crate::gate::{self, Asked, Known, Stop};
 use crate::identity::Upstream;
 use crate::token_cache::TokenCache;
 use crate::verdict::Patience;
-use crate::view::{Source, Taken, View};
+use crate::view::{Latest, Source, Taken, View};
 
 /// The settings, or why there are none.
 pub(crate) type Settings = Rc<Result<Config, String>>;
@@ -43,6 +43,7 @@ struct Isolate {
     settings: RefCell<Option<Settings>>,
     keys: RefCell<Option<Rc<HeldKeys>>>,
     view: RefCell<Option<View>>,
+    latest: RefCell<Latest>,
     tokens: RefCell<TokenCache>,
     kv_asked_at: Cell<Option<UnixMillis>>,
     renewals: RefCell<Turns>,
@@ -75,6 +76,11 @@ pub(crate) fn pass<'a>(
     patience: Patience,
 ) -> Result<gate::Pass<'a>, Stop> {
     ISOLATE.with(|isolate| {
+        if isolate.latest.borrow_mut().is_put_back(asked.now)
+            && let Some(view) = isolate.view.borrow_mut().as_mut()
+        {
+            view.forget_age();
+        }
         let (keys, view) = (isolate.keys.borrow(), isolate.view.borrow());
         let held = || keys.as_ref().map(|held| &held.set);
         let known = Known {

@@ -52,6 +52,7 @@ struct Inner {
     kept: BTreeMap<String, Kept>,
     counts: Counts,
     broken: bool,
+    overdue: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +90,11 @@ impl CacheApi {
         self.shelf.lock().broken = broken;
     }
 
+    /// Whether it serves from now on what has run out as well. It says how old that is.
+    pub fn set_overdue(&self, overdue: bool) {
+        self.shelf.lock().overdue = overdue;
+    }
+
     /// Forgets all that it keeps.
     pub fn clear(&self) {
         self.shelf.lock().kept.clear();
@@ -103,7 +109,9 @@ impl Shelf {
     fn get(&self, key: &str) -> Response {
         let now = self.clock.now();
         let mut inner = self.lock();
-        let found = inner.kept.get(key).filter(|kept| now < kept.until).cloned();
+        let overdue = inner.overdue;
+        let serves = |kept: &&Kept| overdue || now < kept.until;
+        let found = inner.kept.get(key).filter(serves).cloned();
         let Some(kept) = found else {
             inner.counts.misses += 1;
             return (StatusCode::GATEWAY_TIMEOUT, [(STATUS, "MISS")]).into_response();

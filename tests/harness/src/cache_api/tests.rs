@@ -24,6 +24,7 @@ const verbs = {
     const found = await caches.default.match(url);
     return found && `${await found.text()} ${found.headers.get("X-A")}`;
   },
+  age: async (url) => (await caches.default.match(url))?.headers.get("Age"),
   delete: (url) => caches.default.delete(url),
 };
 
@@ -119,6 +120,22 @@ async fn a_worker_keeps_finds_loses_and_deletes() {
         puts: 2,
     };
     assert_eq!(cache.counts(), expected);
+}
+
+#[tokio::test]
+async fn a_worker_is_told_how_old_an_answer_is() {
+    let clock = Clock::system();
+    let cache = CacheApi::start(clock.clone()).await.unwrap();
+    let worker = Worker::start(cache.addr()).await;
+    worker.ask("put/a").await;
+    assert_eq!(worker.ask("age/a").await, "0");
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(worker.ask("age/a").await, "undefined", "it has run out");
+    cache.set_overdue(true);
+    let age: u64 = worker.ask("age/a").await.parse().unwrap();
+    assert!((60..120).contains(&age), "{age} s");
+    cache.set_overdue(false);
+    assert_eq!(worker.ask("match/a").await, "undefined");
 }
 
 #[tokio::test]
