@@ -10,7 +10,7 @@ use shared::seal::SealKeys;
 use shared::secret::{RootSecret, SecretText};
 use url::Url;
 
-pub use policy::{AtLimit, Policy};
+pub use policy::{AtLimit, LONGEST_ACCESS, Policy};
 use read::Reader;
 
 /// The whole configuration. Its `Debug` shows no secret.
@@ -149,7 +149,7 @@ fn read_policy(read: &mut Reader) -> Option<Policy> {
     let access = read.parsed(
         "JWT_ACCESS_EXPIRES_IN",
         Some("15m"),
-        read::whole_seconds(Duration::from_secs(1), DAY),
+        read::whole_seconds(Duration::from_secs(1), LONGEST_ACCESS),
     );
     // Browsers keep a cookie for 400 days at most (RFC 6265bis §5.5).
     let absolute = read.parsed(
@@ -185,10 +185,20 @@ fn read_policy(read: &mut Reader) -> Option<Policy> {
             "must not be longer than JWT_REFRESH_EXPIRES_IN",
         );
     }
+    let idle = idle_hours.map(|hours| HOUR * hours);
+    if let (Some(access), Some(idle)) = (access, idle)
+        && access > idle
+    {
+        // Edges let a session that rests pass for as long as its access token lives.
+        read.problem(
+            "JWT_ACCESS_EXPIRES_IN",
+            "must not be longer than SESSION_TIMEOUT_HOURS",
+        );
+    }
     Some(Policy {
         access: access?,
         absolute: absolute?,
-        idle: HOUR * idle_hours?,
+        idle: idle?,
         grace: grace?,
         max_sessions: usize::try_from(max_sessions?).ok()?,
         at_limit: at_limit?,

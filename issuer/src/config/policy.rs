@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The longest lifetime of an access token that can be configured.
+pub const LONGEST_ACCESS: Duration = Duration::from_secs(24 * 3600);
+
 /// The configured limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {

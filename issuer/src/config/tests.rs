@@ -133,6 +133,19 @@ fn an_access_token_lives_no_longer_than_its_session() {
         ("JWT_REFRESH_EXPIRES_IN", "1h"),
     ]);
     assert_eq!(told.len(), 1);
+    let told = problems(&[
+        ("JWT_ACCESS_EXPIRES_IN", "12h"),
+        ("SESSION_TIMEOUT_HOURS", "1"),
+    ]);
+    assert_eq!(
+        told,
+        ["JWT_ACCESS_EXPIRES_IN must not be longer than SESSION_TIMEOUT_HOURS"]
+    );
+    let equal = [
+        ("JWT_ACCESS_EXPIRES_IN", "1h"),
+        ("SESSION_TIMEOUT_HOURS", "1"),
+    ];
+    assert!(with(&equal).is_ok());
     assert!(problems(&[("JWT_ACCESS_EXPIRES_IN", "1500ms")])[0].contains("whole seconds"));
 }
 
