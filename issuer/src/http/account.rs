@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -43,8 +44,9 @@ pub(super) async fn end(
     State(services): State<Arc<Services>>,
     client: Client,
     me: SignedIn,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
+    let Path(id) = id.map_err(|_| Failure::NotFound)?;
     let id: SessionId = id.parse().map_err(|_| Failure::NotFound)?;
     let mut tx = services.store.tx("end own session").await?;
     let mine = sessions::live(&mut tx, me.user.id, services.config.policy.idle, me.now).await?;

@@ -16,8 +16,8 @@ use super::error::Failure;
 use crate::services::Services;
 use crate::session::{Session, State};
 use crate::store::events::{Event, Kind};
-use crate::store::sessions;
 use crate::store::users::{Access, User};
+use crate::store::{revocations, sessions};
 
 /// Characters of a user agent that are kept.
 const MAX_USER_AGENT: usize = 512;
@@ -101,11 +101,12 @@ pub(super) struct Untrusted {
 
 impl Untrusted {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        // HTTP/2 may split the cookies over several headers (RFC 9113 §8.2.3).
-        let cookies: Vec<&str> = headers
+        // HTTP/2 may split the cookies over several headers (RFC 9113 §8.2.3). Other cookies may have bytes that are no
+        // text: ours, beside them, must not be overlooked.
+        let cookies: Vec<_> = headers
             .get_all(header::COOKIE)
             .iter()
-            .filter_map(|value| value.to_str().ok())
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .collect();
         let bearer = text(headers, header::AUTHORIZATION.as_str()).and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -141,13 +142,14 @@ impl Untrusted {
 
     /// The sessions that these credentials belong to, expired or not: what a sign-out ends and a sign-in replaces. What
     /// does not verify names none.
-    pub(super) fn sessions(&self, services: &Services) -> Vec<SessionId> {
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be known which credential is meant.
+    pub(super) fn sessions(&self, services: &Services) -> Result<Vec<SessionId>, Failure> {
         let refresh = self
-            .refresh()
-            .ok()
-            .flatten()
+            .refresh()?
             .and_then(|token| services.minter.open(token).ok());
-        let access = self.access().ok().flatten().and_then(|token| {
+        let access = self.access()?.and_then(|token| {
             let verified = token::verify(
                 token,
                 &services.keyring.verifying(),
@@ -161,7 +163,7 @@ impl Untrusted {
             .chain(access)
             .collect();
         ids.dedup();
-        ids
+        Ok(ids)
     }
 }
 
@@ -173,7 +175,11 @@ impl FromRequestParts<Arc<Services>> for Untrusted {
     }
 }
 
-/// A user whose access token verifies and whose session stands, by its row. Roles are those of this moment.
+/// A user whose access token verifies and was not revoked, and whose session stands, by its row. Roles are those of this
+/// moment.
+///
+/// Of revocations only those of a single token are asked for. The others announce to the edges what the two rows say here
+/// first: that the session has ended, or what the roles are now, whatever the token claims.
 pub(super) struct SignedIn {
     pub(super) user: User,
     pub(super) session: Session,
@@ -198,7 +204,8 @@ impl FromRequestParts<Arc<Services>> for SignedIn {
         )?;
         token::check_time(&token, now.to_secs())?;
         let claims = token.claims();
-        let (session, user) = sessions::load(&mut *services.store.conn().await?, claims.sid)
+        let mut conn = services.store.conn().await?;
+        let (session, user) = sessions::load(&mut conn, claims.sid)
             .await?
             .ok_or(Failure::SessionEnded)?;
         let stands = session.state == State::Live
@@ -207,6 +214,9 @@ impl FromRequestParts<Arc<Services>> for SignedIn {
             && services.config.policy.lapse(&session, now).is_none();
         if !stands {
             return Err(Failure::SessionEnded);
+        }
+        if revocations::names_token(&mut conn, claims.jti).await? {
+            return Err(Failure::TokenRevoked);
         }
         Ok(Self {
             user,
@@ -224,6 +234,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn one<'a>(cookies: &'a str, name: &str) -> Result<Option<&'a str>, Failure> {
     match cookie::find(cookies, name) {
         Found::Absent => Ok(None),
+        // Two Cookie headers can arrive as one, joined by a comma, which no token has.
+        Found::One(value) if value.contains(',') => Err(Failure::SeveralCookies),
         Found::One(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Found::Several => Err(Failure::SeveralCookies),
     }
@@ -235,9 +247,10 @@ mod tests {
 
     use super::*;
 
-    fn untrusted(cookies: &'static str, authorization: Option<&'static str>) -> Untrusted {
+    fn untrusted(cookies: &str, authorization: Option<&'static str>) -> Untrusted {
         let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static(cookies));
+        let cookies = HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
+        headers.append(header::COOKIE, cookies);
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
         }
@@ -263,9 +276,22 @@ mod tests {
     fn of_two_cookies_none_is_believed_and_an_empty_one_is_none() {
         let twice = untrusted("__Host-Http-refresh=a; __Host-Http-refresh=b", None);
         assert!(matches!(twice.refresh(), Err(Failure::SeveralCookies)));
+        let joined = untrusted("__Host-Http-refresh=a, __Host-Http-refresh=b", None);
+        assert!(matches!(joined.refresh(), Err(Failure::SeveralCookies)));
         assert_eq!(
             untrusted("__Host-Http-refresh=", None).refresh().unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn another_cookie_may_have_any_bytes() {
+        for other in [&b"a=\xc3\xa9; "[..], b"a=\xff\x80; ", b"\xe9=1;"] {
+            let value = [other, b"__Host-Http-refresh=tok"].concat();
+            let value = HeaderValue::from_bytes(&value).unwrap();
+            let untrusted = Untrusted::of(&HeaderMap::from_iter([(header::COOKIE, value)]));
+            assert_eq!(untrusted.refresh().unwrap(), Some("tok"), "{other:?}");
+            assert!(untrusted.has_cookie());
+        }
     }
 }

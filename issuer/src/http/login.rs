@@ -105,7 +105,7 @@ async fn begin(
     credentials: &Credentials,
 ) -> Result<Box<Started>, Failure> {
     let user = authenticate(services, client, credentials).await?;
-    let held = untrusted.sessions(services);
+    let held = untrusted.sessions(services).unwrap_or_default();
     let arrival = Arrival {
         user,
         provider: PASSWORD,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::content_type;
 use super::error::Failure;
 use super::extract::{Client, Untrusted};
 use super::refresh::clear_cookies;
@@ -15,14 +16,15 @@ use crate::session::EndReason;
 use crate::store::events::Kind;
 
 /// `POST /auth/logout`: ends what the cookies belong to, the expired ones too, and clears them. Without a session the
-/// answer is the same. If the end cannot be written the cookies stay: a success must not be claimed.
+/// answer is the same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success
+/// must not be claimed.
 pub(super) async fn logout(
     State(services): State<Arc<Services>>,
     client: Client,
     untrusted: Untrusted,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let held = untrusted.sessions(&services);
+    let held = untrusted.sessions(&services)?;
     if !held.is_empty() {
         let mut tx = services.store.tx("logout").await?;
         let from = client.event(Kind::SessionEnded);
@@ -36,17 +38,12 @@ pub(super) async fn logout(
         .await?;
         tx.commit().await?;
     }
-    Ok(if is_form(&headers) {
-        let home = [(header::LOCATION, HeaderValue::from_static("/"))];
-        (StatusCode::SEE_OTHER, home, clear_cookies()).into_response()
-    } else {
-        (StatusCode::NO_CONTENT, clear_cookies()).into_response()
-    })
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    Ok(
+        if content_type::of(&headers).as_deref() == Some(content_type::FORM) {
+            let home = [(header::LOCATION, HeaderValue::from_static("/"))];
+            (StatusCode::SEE_OTHER, home, clear_cookies()).into_response()
+        } else {
+            (StatusCode::NO_CONTENT, clear_cookies()).into_response()
+        },
+    )
 }

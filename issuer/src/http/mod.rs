@@ -1,6 +1,7 @@
 //! HTTP: the routes, and what holds for all of them.
 
 mod account;
+mod content_type;
 mod csrf;
 mod device;
 mod edge;

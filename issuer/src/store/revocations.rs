@@ -2,7 +2,7 @@
 
 use shared::id::{SessionId, TokenId, UserId};
 use shared::revocation::{Entry, Revocation};
-use shared::time::UnixMillis;
+use shared::time::{UnixMillis, UnixTime};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -97,6 +97,26 @@ pub async fn tail(
     })
 }
 
+/// Whether this one access token was revoked.
+pub async fn names_token(conn: &mut PgConnection, id: TokenId) -> Result<bool, StoreError> {
+    let (named,): (bool,) = sqlx::query_as(
+        "select exists (select from revocations where kind = 'token' and subject = $1)",
+    )
+    .bind(id.as_bytes().as_slice())
+    .fetch_one(conn)
+    .await?;
+    Ok(named)
+}
+
+/// The latest second before which everyone's access tokens were revoked.
+pub async fn everyone_before(conn: &mut PgConnection) -> Result<Option<UnixTime>, StoreError> {
+    let (before,): (Option<OffsetDateTime>,) =
+        sqlx::query_as("select max(before) from revocations where kind = 'everyone'")
+            .fetch_one(conn)
+            .await?;
+    Ok(before.map(|before| from_db(before).to_secs()))
+}
+
 /// Deletes at most `limit` revocations that expired before `now`.
 pub async fn delete_expired(
     conn: &mut PgConnection,
@@ -104,7 +124,8 @@ pub async fn delete_expired(
     limit: i64,
 ) -> Result<u64, StoreError> {
     let deleted = sqlx::query(
-        "delete from revocations where number in (select number from revocations where expires_at < $1 limit $2)",
+        "delete from revocations where number in (
+             select number from revocations where expires_at < $1 limit $2 for update skip locked)",
     )
     .bind(to_db(now))
     .bind(limit)

@@ -1,10 +1,11 @@
 //! What a sign-in sends: a form or JSON, one spelling each.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use shared::secret::SecretText;
 use url::form_urlencoded;
 
+use super::super::content_type;
 use super::super::error::Failure;
 
 /// What somebody signs in with.
@@ -24,20 +25,9 @@ pub(super) enum Sent {
 
 /// Reads the body.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Failure> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    match kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-        .as_str()
-    {
-        "application/json" => json(body).map(Sent::Json),
-        "application/x-www-form-urlencoded" => form(body).map(Sent::Form),
+    match content_type::of(headers).as_deref() {
+        Some("application/json") => json(body).map(Sent::Json),
+        Some(content_type::FORM) => form(body).map(Sent::Form),
         _ => Err(Failure::UnsupportedMediaType),
     }
 }
@@ -103,7 +93,7 @@ fn credentials(
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, header};
 
     use super::*;
 
