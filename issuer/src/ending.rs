@@ -78,8 +78,12 @@ pub async fn end_all(
 
 /// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced.
 ///
-/// Sign-ins under way are waited for, later ones wait: each is either ended too, or gets a token that is issued no earlier
-/// than the revocation says. A refresh under way is ended with its row, or finds the row ended and gives out nothing.
+/// Sign-ins under way are waited for, later ones wait. Each is either ended too, or finds the revocation and begins later
+/// than that says, whatever the clock of its issuer (see [`first_moment`](crate::session::start::first_moment)). A refresh
+/// under way is ended with its row, or finds the row ended and gives out nothing.
+///
+/// The more the clocks of issuers differ, the further such a token is dated ahead; edges believe it
+/// [`SKEW`](shared::token::SKEW) ahead of theirs, and refuse it until then where it is more.
 ///
 /// # Errors
 /// [`StoreError`]; nothing has happened then.
@@ -93,8 +97,8 @@ pub async fn end_everyone(
     // Under the lock, as a sign-in reads it.
     let now = clock.now();
     let ended = sessions::end_everyone(&mut tx, EndReason::Administrator, now).await?;
-    let longest = sessions::longest_access(&mut tx, None).await?;
-    let announcement = end::of_everyone(ended.last_minted, longest, policy.access, now);
+    let announcement =
+        end::of_everyone(ended.last_minted, ended.longest_access, policy.access, now);
     revocations::append(&mut tx, &[announcement], now).await?;
     let detail = ended.count.to_string();
     let event = Event {
@@ -117,8 +121,7 @@ pub async fn revoke_token(
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     let mut tx = store.tx("revoke token").await?;
-    let longest = sessions::longest_access(&mut tx, None).await?;
-    let announcement = end::of_token(token, longest, policy.access, now);
+    let announcement = end::of_token(token, policy.access, now);
     revocations::append(&mut tx, &[announcement], now).await?;
     let detail = token.to_string();
     let event = Event {
@@ -140,7 +143,7 @@ pub async fn announce_claims(
     policy: &Policy,
     now: UnixMillis,
 ) -> Result<(), Fault> {
-    let longest = sessions::longest_access(tx, Some(user.id)).await?;
+    let longest = sessions::longest_access(tx, user.id).await?;
     let announcement = end::of_claims(user.id, below, longest, policy.access, now);
     Ok(revocations::append(tx, &[announcement], now).await?)
 }

@@ -12,11 +12,11 @@ use crate::entropy;
 use crate::fault::Fault;
 use crate::mint::{Minted, Minter};
 use crate::session::policy::Policy;
-use crate::session::start::{Start, decide};
+use crate::session::start::{Start, decide, first_moment};
 use crate::session::{EndReason, Session, State};
 use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
-use crate::store::{Store, events, sessions, users};
+use crate::store::{Store, events, revocations, sessions, users};
 use crate::time::Clock;
 
 /// Who signs in, from where.
@@ -30,8 +30,9 @@ pub struct Arrival<'a> {
     pub ip: Option<IpAddr>,
     /// With what.
     pub user_agent: &'a str,
-    /// The session that the same browser held until now; it makes way for the new one (OWASP ASVS 5.0, 7.2.4).
-    pub replaces: Option<SessionId>,
+    /// The sessions that the same browser held until now; they make way for the new one (OWASP ASVS 5.0, 7.2.4). More
+    /// than one only where its two cookies are of different sessions.
+    pub replaces: &'a [SessionId],
 }
 
 /// How it went.
@@ -71,7 +72,8 @@ impl SignIns<'_> {
     /// revocations, the new one.
     ///
     /// The user's row is locked first and the clock read under the lock, so sign-ins of one user happen one after the
-    /// other in every process, and the newest sessions are those that stay.
+    /// other in every process, and the newest sessions are those that stay. Under the lock it is also known whether all
+    /// sessions were ended before this one.
     ///
     /// # Errors
     /// [`Fault`]; nothing has happened then.
@@ -83,17 +85,16 @@ impl SignIns<'_> {
         else {
             return Ok(SignIn::NotAllowed);
         };
-        let now = self.clock.now();
+        let ended_before = revocations::everyone_before(&mut tx).await?;
+        let now = first_moment(self.clock.now(), ended_before);
         let from = Event {
             ip: arrival.ip,
             user_agent: arrival.user_agent,
             ..Event::new(Kind::SignIn)
         };
         let mut live = sessions::live(&mut tx, user.id, self.policy.idle, now).await?;
-        if let Some(held) = arrival.replaces {
-            live.retain(|session| session.id != held);
-            ending::end_sessions(&mut tx, &[held], EndReason::Replaced, &from, now).await?;
-        }
+        live.retain(|session| !arrival.replaces.contains(&session.id));
+        ending::end_sessions(&mut tx, arrival.replaces, EndReason::Replaced, &from, now).await?;
         let live: Vec<SessionId> = live.iter().map(|session| session.id).collect();
         let Start::Admit { evict } = decide(&live, self.policy) else {
             // The transaction rolls back: a refused sign-in replaces nothing.

@@ -105,13 +105,14 @@ async fn begin(
     credentials: &Credentials,
 ) -> Result<Box<Started>, Failure> {
     let user = authenticate(services, client, credentials).await?;
+    // Where it is not clear what the browser holds, nothing makes way: to sign in is how it gets out of that.
     let held = untrusted.sessions(services).unwrap_or_default();
     let arrival = Arrival {
         user,
         provider: PASSWORD,
         ip: client.ip,
         user_agent: &client.user_agent,
-        replaces: held.first().copied(),
+        replaces: &held,
     };
     match services.sign_ins().start(&arrival).await? {
         SignIn::Started(started) => Ok(started),

@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use shared::cookie;
 use shared::refresh_token::RefreshToken;
+use shared::time::UnixMillis;
 
 use super::error::Failure;
 use super::extract::{Client, Untrusted};
@@ -16,7 +17,7 @@ use super::view::Current;
 use crate::ending::end_one;
 use crate::mint::Minted;
 use crate::services::Services;
-use crate::session::refresh::{Decision, Presented, decide};
+use crate::session::refresh::{Decision, Presented, decide, minted_at};
 use crate::session::{EndReason, Session, State as SessionState};
 use crate::store::events::Kind;
 use crate::store::sessions;
@@ -101,51 +102,76 @@ async fn run(
         else {
             return Ok(Refreshed::over(Failure::SessionEnded));
         };
-        let decision = decide(&session, presented, &services.config.policy, now);
-        let (generation, reason) = match decision {
-            Decision::Rotate { to } => (to, None),
-            Decision::Reissue => (session.generation, None),
-            Decision::Reused => (session.generation, Some(EndReason::RefreshReused)),
-            Decision::Lapsed(reason) => (session.generation, Some(reason)),
-            Decision::Ended => return Ok(ended(&session)),
-        };
-        if let Some(reason) = reason {
-            if end_one(
-                &services.store,
-                session.id,
-                reason,
-                &client.event(Kind::SessionEnded),
-                now,
-            )
-            .await?
-            {
-                let reused = decision == Decision::Reused;
-                return Ok(Refreshed::over(if reused {
-                    Failure::RefreshReused
-                } else {
-                    Failure::SessionEnded
-                }));
+        let done = match decide(&session, presented, &services.config.policy, now) {
+            Decision::Rotate { to } => go_on(services, user, session, to, &token, now).await?,
+            Decision::Reissue => {
+                let to = session.generation;
+                go_on(services, user, session, to, &token, now).await?
             }
-            continue;
-        }
-        // Minted before the swap: a token that cannot be made uses nothing up. Handed out only after it.
-        let next = RefreshToken {
-            sid: session.id,
-            generation,
-            secret: token.secret.clone(),
+            Decision::Reused => {
+                let (reason, failure) = (EndReason::RefreshReused, Failure::RefreshReused);
+                end(services, client, &session, reason, failure, now).await?
+            }
+            Decision::Lapsed(reason) => {
+                end(
+                    services,
+                    client,
+                    &session,
+                    reason,
+                    Failure::SessionEnded,
+                    now,
+                )
+                .await?
+            }
+            Decision::Ended => Some(ended(&session)),
         };
-        let minted = services.minter.mint(&user, &session, &next, now)?;
-        let mut conn = services.store.conn().await?;
-        let expires_at = minted.access_expires_at;
-        if sessions::refresh(&mut conn, &session, generation, expires_at, now).await? {
-            return Ok(Refreshed::Minted {
-                user: Box::new(user),
-                session: Box::new(session),
-                minted,
-            });
+        if let Some(refreshed) = done {
+            return Ok(refreshed);
         }
     }
     Err(Failure::Contended)
+}
+
+/// Gives out generation `to`; `None` where the row has changed.
+async fn go_on(
+    services: &Services,
+    user: User,
+    session: Session,
+    to: u32,
+    token: &RefreshToken,
+    now: UnixMillis,
+) -> Result<Option<Refreshed>, Failure> {
+    // Minted before the swap: a token that cannot be made uses nothing up. Handed out only after it.
+    let next = RefreshToken {
+        sid: session.id,
+        generation: to,
+        secret: token.secret.clone(),
+    };
+    let minted = services
+        .minter
+        .mint(&user, &session, &next, minted_at(&session, now))?;
+    let mut conn = services.store.conn().await?;
+    let expires_at = minted.access_expires_at;
+    let swapped = sessions::refresh(&mut conn, &session, to, expires_at, now).await?;
+    Ok(swapped.then(|| Refreshed::Minted {
+        user: Box::new(user),
+        session: Box::new(session),
+        minted,
+    }))
+}
+
+/// Ends the session, and answers with `failure`; `None` where somebody else has ended it.
+async fn end(
+    services: &Services,
+    client: &Client,
+    session: &Session,
+    reason: EndReason,
+    failure: Failure,
+    now: UnixMillis,
+) -> Result<Option<Refreshed>, Failure> {
+    let from = client.event(Kind::SessionEnded);
+    let ended = end_one(&services.store, session.id, reason, &from, now).await?;
+    Ok(ended.then(|| Refreshed::over(failure)))
 }
 
 /// A session that was ended before. Where the same browser has signed in anew, its cookies are of the new session.

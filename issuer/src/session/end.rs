@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::id::{SessionId, TokenId, UserId};
 use shared::time::{UnixMillis, UnixTime};
 
-use super::policy::REVOCATION_MARGIN;
+use super::policy::{LONGEST_ACCESS, REVOCATION_MARGIN};
 
 /// A revocation to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +69,17 @@ pub fn of_claims(
     }
 }
 
-/// What revoking one access token at `now` announces. When it expires is not known, so the longest that is out counts.
-pub fn of_token(
-    id: TokenId,
-    longest: Option<UnixMillis>,
-    access: Duration,
-    now: UnixMillis,
-) -> Announcement {
+/// What revoking one access token at `now` announces. When it expires is not known, nor what was configured when it was
+/// minted, so it is remembered for as long as any configuration lets a token live, beside `access`.
+pub fn of_token(id: TokenId, access: Duration, now: UnixMillis) -> Announcement {
     Announcement {
         subject: Subject::Token(id),
-        expires: last_expiry(longest, access, now),
+        expires: last_expiry(None, access.max(LONGEST_ACCESS), now),
     }
 }
 
-/// What ending every session at `now` announces, where `last_minted` is when the last of their access tokens was minted.
+/// What ending every session at `now` announces, where `last_minted` is when the last of their access tokens was minted and
+/// `longest` when the longest-lived expires. Sessions that had ended before were announced then.
 ///
 /// That may lie after `now`, by the clock of another issuer: no token of theirs may pass for a later one.
 pub fn of_everyone(
@@ -148,11 +145,14 @@ mod tests {
         let behind = UnixMillis::from_millis(NOW.millis() - 60_000);
         assert_eq!(before(Some(behind)), NOW.to_secs());
         let longest = NOW.plus(Duration::from_secs(7200));
-        for announced in [
-            of_everyone(None, Some(longest), access, NOW),
-            of_token(TokenId::from_bytes([3; 16]), Some(longest), access, NOW),
-        ] {
-            assert!(announced.expires > longest, "{announced:?}");
-        }
+        let announced = of_everyone(None, Some(longest), access, NOW);
+        assert!(announced.expires > longest, "{announced:?}");
+    }
+
+    #[test]
+    fn a_token_is_refused_for_as_long_as_any_may_live() {
+        let minutes = Duration::from_secs(900);
+        let announced = of_token(TokenId::from_bytes([3; 16]), minutes, NOW);
+        assert!(announced.expires > NOW.plus(LONGEST_ACCESS));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::time::UnixMillis;
 
 use super::{EndReason, Session};
-pub use crate::config::{AtLimit, Policy};
+pub use crate::config::{AtLimit, LONGEST_ACCESS, Policy};
 
 /// Time by which a revocation outlives the tokens it touches: for clocks that differ, and for answers on their way.
 pub const REVOCATION_MARGIN: Duration = Duration::from_secs(60);

@@ -64,6 +64,12 @@ pub fn decide(
     Decision::Reused
 }
 
+/// The `iat` of an access token that a refresh at `now` gives out. By another issuer's clock the session may have begun, or
+/// been refreshed, later than that: no token of it is older than that moment, which came after the last end of everyone.
+pub fn minted_at(session: &Session, now: UnixMillis) -> UnixMillis {
+    now.max(session.last_seen_at)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -97,6 +103,13 @@ mod tests {
             decide(&fresh(START), token(0), &POLICY, START),
             Decision::Rotate { to: 1 }
         );
+    }
+
+    #[test]
+    fn no_token_is_older_than_its_session() {
+        let later = START.plus(Duration::from_secs(1));
+        assert_eq!(minted_at(&fresh(START), later), later);
+        assert_eq!(minted_at(&fresh(later), START), later);
     }
 
     #[test]

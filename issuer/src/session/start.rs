@@ -1,6 +1,9 @@
 //! Deciding what a sign-in does to the sessions that are there already.
 
+use std::time::Duration;
+
 use shared::id::SessionId;
+use shared::time::{UnixMillis, UnixTime};
 
 use super::policy::{AtLimit, Policy};
 
@@ -26,6 +29,17 @@ pub fn decide(live: &[SessionId], policy: &Policy) -> Start {
             evict: live.iter().take(surplus).copied().collect(),
         },
     }
+}
+
+/// When a session begins that begins at `now`, by the clock of this issuer, where everyone's tokens were revoked that were
+/// issued before `everyone_before`.
+///
+/// Always later than that, though the clock of whoever ended everyone may be ahead of ours: the session would be born
+/// revoked. By a second, for a token of that very second counts as out of date.
+pub fn first_moment(now: UnixMillis, everyone_before: Option<UnixTime>) -> UnixMillis {
+    everyone_before.map_or(now, |before| {
+        now.max(before.plus(Duration::from_secs(1)).into())
+    })
 }
 
 #[cfg(test)]
@@ -58,6 +72,19 @@ mod tests {
         };
         assert_eq!(decide(&ids(4), &policy), Start::Admit { evict: vec![] });
         assert_eq!(decide(&ids(5), &policy), Start::Refuse);
+    }
+
+    #[test]
+    fn a_session_begins_after_the_end_of_all_others_by_any_issuers_clock() {
+        let now = UnixMillis::from_millis(1_700_000_000_900);
+        assert_eq!(first_moment(now, None), now);
+        let long_ago = now.to_secs().minus(Duration::from_secs(1));
+        assert_eq!(first_moment(now, Some(long_ago)), now);
+        for ahead in [0, 1, 4] {
+            let before = now.to_secs().plus(Duration::from_secs(ahead));
+            let begun = first_moment(now, Some(before));
+            assert!(begun > now && begun.to_secs() > before, "{ahead}");
+        }
     }
 
     proptest! {

@@ -118,7 +118,8 @@ pub async fn delete_old(
     limit: i64,
 ) -> Result<u64, StoreError> {
     let deleted = sqlx::query(
-        "delete from events where number in (select number from events where at < $1 limit $2)",
+        "delete from events where number in (
+             select number from events where at < $1 limit $2 for update skip locked)",
     )
     .bind(to_db(before))
     .bind(limit)

@@ -133,17 +133,16 @@ pub async fn not_ended(
         .collect()
 }
 
-/// When the longest-lived access token of any session expires; of any of one user's, where a user is given.
+/// When the longest-lived access token of any of the user's sessions expires.
 pub async fn longest_access(
     conn: &mut PgConnection,
-    user: Option<UserId>,
+    user: UserId,
 ) -> Result<Option<UnixMillis>, StoreError> {
-    let (longest,): (Option<OffsetDateTime>,) = sqlx::query_as(
-        "select max(access_expires_at) from sessions where $1::bytea is null or user_id = $1",
-    )
-    .bind(user.as_ref().map(|id| id.as_bytes().as_slice()))
-    .fetch_one(conn)
-    .await?;
+    let (longest,): (Option<OffsetDateTime>,) =
+        sqlx::query_as("select max(access_expires_at) from sessions where user_id = $1")
+            .bind(user.as_bytes().as_slice())
+            .fetch_one(conn)
+            .await?;
     Ok(longest.map(from_db))
 }
 
@@ -208,7 +207,8 @@ pub struct Ended {
     pub access_expires_at: UnixMillis,
 }
 
-/// Ends those of `ids` that are not ended yet, and returns them.
+/// Ends those of `ids` that are not ended yet, and returns them. Rows are locked in the order of their ids, so that two who
+/// end the same sessions do not wait for each other.
 pub async fn end(
     conn: &mut PgConnection,
     ids: &[SessionId],
@@ -217,9 +217,12 @@ pub async fn end(
 ) -> Result<Vec<Ended>, StoreError> {
     let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
     let rows: Vec<(Vec<u8>, Vec<u8>, OffsetDateTime)> = sqlx::query_as(
-        "update sessions set ended_at = $2, end_reason = $3
-         where id = any($1) and ended_at is null
-         returning id, user_id, access_expires_at",
+        "with due as (
+             select id from sessions where id = any($1) and ended_at is null order by id for update
+         )
+         update sessions s set ended_at = $2, end_reason = $3
+         from due where s.id = due.id
+         returning s.id, s.user_id, s.access_expires_at",
     )
     .bind(&ids)
     .bind(to_db(now))
@@ -244,6 +247,8 @@ pub struct EveryoneEnded {
     pub count: u64,
     /// When the last of their access tokens was minted.
     pub last_minted: Option<UnixMillis>,
+    /// When the longest-lived of their access tokens expires.
+    pub longest_access: Option<UnixMillis>,
 }
 
 /// Ends every session that is not ended yet, in one statement, however long that takes. No sign-in may be under way: see
@@ -258,11 +263,16 @@ pub async fn end_everyone(
         .await?;
     // Whoever refreshes sets last_seen_at to the moment of the token. A refresh that comes first is waited for, and its
     // moment is returned; one that comes later finds the row ended.
-    let (count, last_minted): (i64, Option<OffsetDateTime>) = sqlx::query_as(
+    let (count, last_minted, longest_access): (
+        i64,
+        Option<OffsetDateTime>,
+        Option<OffsetDateTime>,
+    ) = sqlx::query_as(
         "with ended as (
-             update sessions set ended_at = $1, end_reason = $2 where ended_at is null returning last_seen_at
+             update sessions set ended_at = $1, end_reason = $2 where ended_at is null
+             returning last_seen_at, access_expires_at
          )
-         select count(*), max(last_seen_at) from ended",
+         select count(*), max(last_seen_at), max(access_expires_at) from ended",
     )
     .bind(to_db(now))
     .bind(reason.as_str())
@@ -271,6 +281,7 @@ pub async fn end_everyone(
     Ok(EveryoneEnded {
         count: count.unsigned_abs(),
         last_minted: last_minted.map(from_db),
+        longest_access: longest_access.map(from_db),
     })
 }
 
@@ -281,10 +292,12 @@ pub async fn delete_dead(
     limit: i64,
 ) -> Result<u64, StoreError> {
     let deleted = sqlx::query(
-        "delete from sessions where id in (
-             (select id from sessions where expires_at < $1 limit $2)
-             union (select id from sessions where ended_at < $1 limit $2)
-             limit $2)",
+        "with expired as (
+             select id from sessions where expires_at < $1 limit $2 for update skip locked
+         ), ended as (
+             select id from sessions where ended_at < $1 limit $2 for update skip locked
+         )
+         delete from sessions where id in (select id from expired union select id from ended limit $2)",
     )
     .bind(to_db(before))
     .bind(limit)
