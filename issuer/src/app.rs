@@ -23,6 +23,9 @@ use crate::{http, publish, signals, sweep};
 /// How long requests under way may take to finish once the issuer is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long connections to Postgres may take to close after that.
+const CLOSE: Duration = Duration::from_secs(2);
+
 /// Why an issuer did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -66,6 +69,9 @@ pub struct App {
 }
 
 impl App {
+    /// How long an issuer may take to end once it is told to. Whoever kills it sooner may cut off what it was doing.
+    pub const ENDS_WITHIN: Duration = DRAIN.saturating_add(CLOSE);
+
     /// Connects to Postgres, loads the keys and opens the sockets (port 0 gives a free port).
     ///
     /// # Errors
@@ -149,9 +155,10 @@ impl App {
             tracing::warn!("requests were still under way and are cut off");
         }
         servers.shutdown().await;
-        // Ends the publisher's connection, and with it the lead.
+        // Ends the publisher's connection, and with it the lead. What it has not written another issuer writes, or this one
+        // when it starts again: it keeps no list, so there is nothing to hand over.
         tasks.shutdown().await;
-        if timeout(DRAIN, self.services.store.close()).await.is_err() {
+        if timeout(CLOSE, self.services.store.close()).await.is_err() {
             tracing::warn!("connections to Postgres were still in use");
         }
         outcome

@@ -3,22 +3,25 @@
 mod in_process;
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use issuer::App;
 use issuer::time::Clock;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::builder::blocking;
 use super::settings::Settings;
 use crate::process::{self, Process, Stop, serial};
-use crate::wait::until;
+use crate::wait::{eventually, until};
 use crate::{ports, workspace};
 use in_process::InProcess;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// What an issuer is given to end, and a busy machine.
+const STOP_LIMIT: Duration = App::ENDS_WITHIN.saturating_add(Duration::from_secs(8));
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Builds the program with the very features that the harness was built with. Without naming the harness too, cargo
@@ -104,13 +107,7 @@ impl Issuer {
     /// # Errors
     /// It does not run.
     pub async fn kill(&self) -> Result<()> {
-        match self
-            .running
-            .lock()
-            .await
-            .take()
-            .context("this issuer does not run")?
-        {
+        match self.take().await? {
             Running::InProcess(running) => drop(running),
             Running::Process(process) => {
                 blocking(move || {
@@ -150,27 +147,45 @@ impl Issuer {
         }
     }
 
+    /// Asks it to end, as a supervisor would, and does not wait.
+    ///
+    /// # Errors
+    /// See [`Issuer::freeze`].
+    pub async fn terminate(&self) -> Result<()> {
+        self.process(terminate).await
+    }
+
+    /// Waits until it has ended, and says how.
+    ///
+    /// # Errors
+    /// It is no process, or does not end.
+    pub async fn ended(&self) -> Result<ExitStatus> {
+        match self.take().await? {
+            Running::Process(process) => end_of(process).await,
+            Running::InProcess(_) => bail!("only an issuer that is a process ends with a status"),
+        }
+    }
+
     /// Asks it to end and waits until it has.
     ///
     /// # Errors
-    /// It does not run, or does not end.
+    /// It does not run, does not end, or failed.
     pub async fn stop(&self) -> Result<()> {
-        match self
-            .running
-            .lock()
-            .await
-            .take()
-            .context("this issuer does not run")?
-        {
+        match self.take().await? {
             Running::InProcess(running) => running.stop().await,
             Running::Process(process) => {
-                blocking(move || {
-                    process.stop();
-                    Ok(())
-                })
-                .await
+                terminate(&process)?;
+                let log = process.log().to_owned();
+                let status = end_of(process).await?;
+                ensure!(status.success(), "{status}:\n{}", process::tail(&log));
+                Ok(())
             }
         }
+    }
+
+    async fn take(&self) -> Result<Running> {
+        let running = self.running.lock().await.take();
+        running.context("this issuer does not run")
     }
 
     /// Kills it if it runs, and starts it.
@@ -240,6 +255,22 @@ impl Running {
             Self::Process(process) => process.log_tail(),
         }
     }
+}
+
+fn terminate(process: &Process) -> Result<()> {
+    process.check()?;
+    let id = Pid::from_raw(process.id()).context("a process id out of range")?;
+    kill_process(id, Signal::TERM).context("the issuer takes no signal")?;
+    // What is frozen hears of it only when it goes on.
+    process.thaw()
+}
+
+/// How a process that was asked to end did so. It is ended by force where it does not.
+async fn end_of(process: Process) -> Result<ExitStatus> {
+    eventually("the issuer's end", STOP_LIMIT, || {
+        std::future::ready(process.exited())
+    })
+    .await
 }
 
 /// Starts the program with these settings and no others.
