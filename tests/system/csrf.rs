@@ -1,7 +1,7 @@
 //! Another site's requests change nothing: not at the origin, not at the issuer, not even by signing somebody in or out.
 
 use anyhow::{Context as _, Result, ensure};
-use harness::system::{BOB, Client, Method, Mode, System};
+use harness::system::{BOB, Client, Method, Mode, Request, System};
 use shared::cookie;
 
 /// What browsers say of a request that another site has made; and what one says that says nothing.
@@ -28,6 +28,47 @@ const UNSAFE: [(Method, &str); 8] = [
     (Method::DELETE, "/not-named-by-any-rule"),
 ];
 
+/// What a request carries.
+#[derive(Clone, Copy, Debug)]
+enum Carries {
+    Nothing,
+    Form,
+    Json,
+}
+
+impl Carries {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Form, Self::Json];
+
+    fn put_into(self, request: Request) -> Request {
+        match self {
+            Self::Nothing => request,
+            Self::Form => request.form(&[("email", BOB.email), ("password", BOB.password)]),
+            Self::Json => {
+                request.json(&serde_json::json!({"email": BOB.email, "password": BOB.password}))
+            }
+        }
+    }
+}
+
+/// As another site's page sends it, with `cookies` if a browser attaches them.
+fn foreign(
+    request: Request,
+    (fetch_site, origin): (Option<&str>, Option<&str>),
+    cookies: Option<&str>,
+) -> Request {
+    let headers = [
+        ("sec-fetch-site", fetch_site),
+        ("origin", origin),
+        ("cookie", cookies),
+    ];
+    headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .fold(request.mode(Mode::Bare), |request, (name, value)| {
+            request.header(name, value)
+        })
+}
+
 fn cookies(client: &Client) -> Result<String> {
     let pair = |name: &str| {
         let value = client.cookie(name).context("a cookie")?;
@@ -42,24 +83,17 @@ async fn no_request_of_another_site_changes_anything() -> Result<()> {
     let client = system.login(&BOB).await?;
     let before = client.cookies();
     let cookies = cookies(&client)?;
-    let form = [("email", BOB.email), ("password", BOB.password)];
     for (method, path) in UNSAFE {
-        for (fetch_site, origin) in FOREIGN {
-            let mut request = client
-                .request(method.clone(), path)
-                .mode(Mode::Bare)
-                .header("cookie", &cookies)
-                .form(&form);
-            if let Some(fetch_site) = fetch_site {
-                request = request.header("sec-fetch-site", fetch_site);
-            }
-            if let Some(origin) = origin {
-                request = request.header("origin", origin);
-            }
+        for (from, carries) in FOREIGN
+            .into_iter()
+            .flat_map(|from| Carries::ALL.map(|carries| (from, carries)))
+        {
+            let request = client.request(method.clone(), path);
+            let request = carries.put_into(foreign(request, from, Some(&cookies)));
             let answer = request.send().await?;
             ensure!(
                 answer.status() == 403 && answer.headers_named("set-cookie").is_empty(),
-                "{method} {path} {fetch_site:?} {origin:?}: {answer}"
+                "{method} {path} {from:?} {carries:?}: {answer}"
             );
         }
     }
@@ -78,22 +112,24 @@ async fn no_request_of_another_site_changes_anything() -> Result<()> {
 #[tokio::test]
 async fn a_stranger_is_not_signed_in_by_another_site() -> Result<()> {
     let system = System::start().await?;
-    let form = [("email", BOB.email), ("password", BOB.password)];
-    for (fetch_site, origin) in &FOREIGN[..7] {
-        let client = system.client()?;
-        let mut request = client.request(Method::POST, "/auth/login").mode(Mode::Bare);
-        if let Some(fetch_site) = fetch_site {
-            request = request.header("sec-fetch-site", fetch_site);
+    for from in FOREIGN {
+        for carries in Carries::ALL {
+            let client = system.client()?;
+            let request = foreign(client.request(Method::POST, "/auth/login"), from, None);
+            let answer = carries.put_into(request).send().await?;
+            let says_nothing = from == (None, None);
+            let expected = match carries {
+                // A program's; a page elsewhere cannot send JSON without asking first.
+                Carries::Json if says_nothing => 200,
+                Carries::Nothing if says_nothing => 415,
+                _ => 403,
+            };
+            ensure!(
+                answer.status() == expected,
+                "{from:?} {carries:?}: {answer}"
+            );
+            assert_eq!(client.cookies().is_empty(), expected != 200);
         }
-        if let Some(origin) = origin {
-            request = request.header("origin", origin);
-        }
-        let answer = request.form(&form).send().await?;
-        ensure!(
-            answer.status() == 403,
-            "{fetch_site:?} {origin:?}: {answer}"
-        );
-        ensure!(client.cookies().is_empty());
     }
     Ok(())
 }

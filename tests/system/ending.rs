@@ -1,13 +1,23 @@
 //! Ending everything, and a single token: what is published holds for exactly the tokens that were meant.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::system::{ADA, Account, BOB, Client, System, issuer_program};
+use harness::system::settings::issuer_config;
+use harness::system::{ADA, Account, BOB, Client, Method, System, issuer_program};
+use issuer::ending::end_everyone;
+use issuer::session::EndReason;
+use issuer::store::{Store, sessions};
+use issuer::time::Clock;
 use shared::claims::Claims;
+use shared::id::SessionId;
 use shared::revocation::{Entry, Revocation, RevocationSet, Standing};
+use shared::secret::SecretText;
 use shared::token::Verified;
 
+use crate::shutdown::until_somebody_waits_for_a_row;
 use crate::support::{access_token, operator, published, until_published};
 
 const JWT_SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
@@ -62,6 +72,71 @@ async fn everyone_is_signed_out_with_one_revocation() -> Result<()> {
             .fetch_all(&mut db)
             .await?;
     assert_eq!(events, ["2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_signs_in_after_that_is_in_though_the_clocks_differ() -> Result<()> {
+    let builder = System::builder().setting("JWT_SECRET", JWT_SECRET);
+    let system = builder.start().await?;
+    let before = system.login(&BOB).await?;
+    let store = Store::connect(&SecretText::new(system.db.url()), 2).await?;
+    let policy = issuer_config(system.issuers[0].settings())?.policy;
+    // Three seconds ahead of the issuer that signs people in.
+    let ahead = Clock::manual(Arc::new(AtomicI64::new(3_000)));
+    end_everyone(&store, &ahead, &policy).await?;
+    store.close().await;
+    let after = system.login(&ADA).await?;
+    until_published(&system).await?;
+    before
+        .get("/api/x")
+        .await?
+        .expect_problem(401, "session_ended")?;
+    for _ in 0..3 {
+        let token = access_token(&system, &after)?;
+        assert_eq!(standing(&system, &token)?, Standing::Good);
+        after.get("/api/x").await?.expect(200)?;
+        after.refresh().await?.expect(200)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_are_ended_in_one_order_so_that_nobody_waits_in_a_circle() -> Result<()> {
+    let system = System::builder().edges(0).start().await?;
+    for _ in 0..2 {
+        sign_in(&system, &BOB).await?;
+    }
+    let (mut db, mut other) = (system.db.connect().await?, system.db.connect().await?);
+    // As Postgres would come across them by itself: the higher id first.
+    let moved =
+        "update sessions set user_agent = 'moved' where id = (select min(id) from sessions)";
+    sqlx::query(moved).execute(&mut db).await?;
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar("select id from sessions order by id")
+        .fetch_all(&mut db)
+        .await?;
+    let [low, high] = ids.try_into().map_err(|ids| anyhow::anyhow!("{ids:?}"))?;
+    let id = |bytes: &[u8]| anyhow::Ok(SessionId::from_bytes(bytes.try_into()?));
+    let both = [id(&high)?, id(&low)?];
+    let lock = "select id from sessions where id = $1 for update skip locked";
+    let is_free = async |db: &mut sqlx::PgConnection, id: &[u8]| {
+        let row = sqlx::query(lock)
+            .bind(id.to_vec())
+            .fetch_optional(db)
+            .await?;
+        anyhow::Ok(row.is_some())
+    };
+
+    sqlx::query("begin").execute(&mut db).await?;
+    ensure!(is_free(&mut db, &high).await?);
+    let now = system.clock().now();
+    let ending =
+        tokio::spawn(async move { sessions::end(&mut other, &both, EndReason::Logout, now).await });
+    until_somebody_waits_for_a_row(&system).await?;
+    let mut third = system.db.connect().await?;
+    ensure!(!is_free(&mut third, &low).await?, "the lower id came first");
+    sqlx::query("commit").execute(&mut db).await?;
+    assert_eq!(ending.await??.len(), 2);
     Ok(())
 }
 
@@ -135,10 +210,24 @@ async fn one_token_is_revoked_and_its_session_goes_on() -> Result<()> {
     let client = sign_in(&system, &BOB).await?;
     let token = access_token(&system, &client)?;
     let jti = token.claims().jti.to_string();
+    let thief = client.copy();
+    thief.get("/auth/session").await?.expect(200)?;
     operator(&system, &["tokens", "revoke", &jti]).await?;
+    // At once, for the issuer itself.
+    let own = format!("/auth/sessions/{}", token.claims().sid);
+    for (method, path) in [
+        (Method::GET, "/auth/session"),
+        (Method::GET, "/auth/sessions"),
+        (Method::POST, "/auth/sessions/revoke-others"),
+        (Method::DELETE, own.as_str()),
+    ] {
+        let answer = thief.request(method, path).send().await?;
+        answer.expect_problem(401, "session_ended")?;
+    }
     until_published(&system).await?;
     assert_eq!(standing(&system, &token)?, Standing::Revoked);
     client.refresh().await?.expect(200)?;
+    client.get("/auth/session").await?.expect(200)?;
     let next = access_token(&system, &client)?;
     assert_eq!(standing(&system, &next)?, Standing::Good);
     let mut db = system.db.connect().await?;

@@ -226,3 +226,22 @@ async fn signing_in_again_replaces_the_browsers_own_session() -> Result<()> {
         .expect_problem(401, "session_ended")?;
     Ok(())
 }
+
+#[tokio::test]
+async fn cookies_of_two_sessions_make_way_for_one() -> Result<()> {
+    let system = System::start().await?;
+    let (one, other) = (system.login(&BOB).await?, system.login(&BOB).await?);
+    let mixed = other.copy();
+    let access = one.cookie(cookie::ACCESS).context("access cookie")?;
+    mixed.set_cookie(cookie::ACCESS, &access);
+    mixed.sign_in(&BOB).await?.expect(200)?;
+    for replaced in [&one, &other] {
+        replaced
+            .refresh()
+            .await?
+            .expect_problem(401, "session_ended")?;
+    }
+    let sessions = mixed.get("/auth/sessions").await?.expect(200)?.json()?;
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions}");
+    Ok(())
+}

@@ -1,8 +1,66 @@
 //! Signing out, here and elsewhere, and what a user sees of their sessions.
 
 use anyhow::{Context, Result, ensure};
-use harness::system::{ADA, BOB, Method, Mode, System};
+use harness::raw;
+use harness::system::{ADA, BOB, Client, Method, Mode, System};
 use shared::cookie;
+
+use crate::wire::authority;
+
+/// Signs out with these cookies, byte by byte, through the edge.
+async fn logout_with(system: &System, cookies: &[u8]) -> Result<raw::Answer> {
+    let host = authority(system);
+    let head = format!(
+        "POST /auth/logout HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\nCookie: "
+    );
+    let request = [head.as_bytes(), cookies, b"\r\n\r\n"].concat();
+    raw::exchange(system.edges[0].addr(), &request).await
+}
+
+fn pairs(client: &Client) -> String {
+    let pairs = client.cookies().into_iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join("; ")
+}
+
+#[tokio::test]
+async fn a_foreign_cookie_that_is_no_text_does_not_hide_ours() -> Result<()> {
+    let system = System::start().await?;
+    for foreign in [&b"a=\xc3\xa9; "[..], b"a=\xe9; ", b"\xff\xfe=1; "] {
+        let client = system.login(&BOB).await?;
+        let cookies = [foreign, pairs(&client).as_bytes()].concat();
+        let answer = logout_with(&system, &cookies).await?;
+        assert_eq!(answer.status(), Some(204), "{}", answer.text());
+        client
+            .refresh()
+            .await?
+            .expect_problem(401, "session_ended")
+            .with_context(|| format!("{foreign:?}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_apart_is_not_said_to_have_ended() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let own = pairs(&client);
+    for twice in [
+        format!("{own}; {}=x", cookie::REFRESH),
+        format!("{}=x; {own}", cookie::ACCESS),
+        format!("{own}; {own}"),
+    ] {
+        let answer = logout_with(&system, twice.as_bytes()).await?;
+        let text = answer.text();
+        assert_eq!(answer.status(), Some(400), "{text}");
+        ensure!(text.contains("invalid_request"), "{text}");
+        ensure!(!text.to_ascii_lowercase().contains("set-cookie"), "{text}");
+    }
+    client.refresh().await?.expect(200)?;
+    Ok(())
+}
 
 #[tokio::test]
 async fn signing_out_clears_the_cookies_and_ends_the_session() -> Result<()> {
@@ -79,19 +137,15 @@ async fn users_see_their_sessions_and_end_the_others() -> Result<()> {
     assert_eq!(current.len(), 1);
     let own = laptop.get("/auth/session").await?.expect(200)?.json()?["session"]["id"].clone();
     assert_eq!(current[0]["id"], own);
-    for member in [
-        "created_at",
-        "last_seen_at",
-        "expires_at",
-        "ip",
-        "user_agent",
-        "device",
-        "provider",
-    ] {
-        ensure!(
-            sessions.iter().all(|session| session.get(member).is_some()),
-            "{member} in {list}"
-        );
+    for session in sessions {
+        for member in ["created_at", "last_seen_at", "expires_at", "device"] {
+            let text = session[member].as_str().unwrap_or_default();
+            ensure!(!text.is_empty(), "{member} in {list}");
+        }
+        assert_eq!(session["ip"], "127.0.0.1");
+        assert_eq!(session["provider"], "password");
+        let user_agent = session["user_agent"].as_str().unwrap_or_default();
+        ensure!(user_agent.ends_with("Harness/1.0"), "{list}");
     }
 
     let phones = phone.get("/auth/session").await?.expect(200)?.json()?["session"]["id"].clone();
@@ -131,5 +185,20 @@ async fn nobody_ends_the_session_of_another_user() -> Result<()> {
         .await?
         .expect_problem(404, "not_found")?;
     bob.refresh().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_that_names_no_session_is_unknown() -> Result<()> {
+    let system = System::builder().edges(0).start().await?;
+    let client = system.issuer_client(0)?;
+    client.sign_in(&BOB).await?.expect(200)?;
+    for id in ["x", "%ff", "AAAAAAAAAAAAAAAAAAAAAA"] {
+        client
+            .request(Method::DELETE, &format!("/auth/sessions/{id}"))
+            .send()
+            .await?
+            .expect_problem(404, "not_found")?;
+    }
     Ok(())
 }

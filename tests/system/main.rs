@@ -1,6 +1,7 @@
 //! The whole stack, driven over HTTP through [`harness::system::System`]: real Postgres, the real issuer, the built
 //! worker in workerd. And the rules that the source tree keeps.
 
+mod accounts;
 mod assertion;
 mod browser;
 mod caching;
@@ -23,6 +24,7 @@ mod publishing;
 mod refresh;
 mod renewal;
 mod settings;
+mod shutdown;
 mod spoof;
 mod stepup;
 mod support;

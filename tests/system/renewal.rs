@@ -203,6 +203,42 @@ async fn only_a_definite_end_clears_the_cookies() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_older_copy_does_not_clear_the_cookies_of_a_newer_session() -> Result<()> {
+    let system = System::start().await?;
+    let browser = with_expired_token(&system).await?;
+    // A tab that still sends what it had when the same browser signed in again.
+    let tab = browser.copy();
+    browser.sign_in(&BOB).await?.expect(200)?;
+    let refused = tab.get("/api/x").await?;
+    let refused = refused.expect_problem(401, "session_ended")?;
+    ensure!(refused.headers_named("set-cookie").is_empty());
+    let led = tab.navigate("/app/").await?.expect(303)?;
+    ensure!(led.headers_named("set-cookie").is_empty());
+    let refused = tab.refresh().await?;
+    let refused = refused.expect_problem(401, "session_ended")?;
+    ensure!(refused.headers_named("set-cookie").is_empty());
+    browser.get("/api/x").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_of_a_session_that_was_signed_out_loses_its_cookies() -> Result<()> {
+    let system = System::start().await?;
+    let browser = with_expired_token(&system).await?;
+    let (by_script, by_link, by_refresh) = (browser.copy(), browser.copy(), browser.copy());
+    browser.logout().await?.expect(204)?;
+    let refused = by_script.get("/api/x").await?;
+    refused.expect_problem(401, "session_ended")?;
+    by_link.navigate("/app/").await?.expect(303)?;
+    let refused = by_refresh.refresh().await?;
+    refused.expect_problem(401, "session_ended")?;
+    for copy in [by_script, by_link, by_refresh] {
+        ensure!(copy.cookies().is_empty(), "{:?}", copy.cookies());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bearer_client_is_told_to_renew_by_itself() -> Result<()> {
     let system = System::start().await?;
     let client = with_expired_token(&system).await?;

@@ -27,6 +27,13 @@ const ROWS: &str = "
     select now() - case when n > 1200 then interval '364 days' else interval '366 days' end, 'sign_in'
     from generate_series(1, 1202) n";
 
+/// One of each is in somebody else's hands.
+const HELD: &str = "
+    begin;
+    select from sessions where id = (select min(id) from sessions) for update;
+    select from revocations where number = (select min(number) from revocations) for update;
+    select from events where number = (select min(number) from events where kind = 'sign_in') for update";
+
 async fn count(db: &mut PgConnection, table: &str) -> Result<i64> {
     let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
     Ok(sqlx::query_scalar(query).fetch_one(db).await?)
@@ -39,13 +46,22 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
     let events = count(&mut db, "events").await?;
     sqlx::raw_sql(ROWS).execute(&mut db).await?;
     let store = Store::connect(&SecretText::new(database.url()), 4).await?;
+    let mut other = database.connect().await?;
+    sqlx::raw_sql(HELD).execute(&mut other).await?;
+    let held = Swept {
+        sessions: 1,
+        revocations: 1,
+        events: 1,
+    };
     let swept = sweep::once(&store, Clock::system().now()).await?;
     let expected = Swept {
-        sessions: 1200,
-        revocations: 1200,
-        events: 1200,
+        sessions: 1199,
+        revocations: 1199,
+        events: 1199,
     };
-    assert_eq!(swept, expected);
+    assert_eq!(swept, expected, "all but what somebody else is at");
+    sqlx::raw_sql("commit").execute(&mut other).await?;
+    assert_eq!(sweep::once(&store, Clock::system().now()).await?, held);
     for (table, left) in [("sessions", 2), ("revocations", 2), ("events", events + 2)] {
         assert_eq!(count(&mut db, table).await?, left, "{table}");
     }
