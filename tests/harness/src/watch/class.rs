@@ -7,9 +7,11 @@ use shared::cookie;
 
 use super::{Life, Trace};
 
-/// How long after a refusal it is asked for as often as before its end, and how often it is asked for from then on.
+/// How long a refusal is watched closely, how often then, and how often from then on: one that is let in again is found,
+/// and the dead, who only grow more, do not become the load.
 const AFTERMATH: Duration = Duration::from_secs(10);
-const SELDOM: Duration = Duration::from_secs(15);
+const CLOSELY: Duration = Duration::from_secs(3);
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Routes with one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +24,9 @@ pub struct Class {
     pub bound: Duration,
     /// Whether `when_stale` is `serve`: then the bound is kept only while anything young enough can be had.
     pub serves_stale: bool,
-    /// How often a session is asked for that has ended and is not refused yet.
+    /// How often at least a session is asked for that has ended and is not refused yet.
     pub until_refused: Duration,
-    /// How often a session is asked for that has not ended.
+    /// How often at least a session is asked for that has not ended.
     pub alive: Duration,
 }
 
@@ -83,12 +85,12 @@ impl Class {
         )
     }
 
-    /// How long to wait before asking again.
+    /// How long to wait before asking again, at most.
     pub(super) fn pause(&self, life: Life, trace: &Trace) -> Duration {
         match (life, trace.refused_at) {
             (Life::Alive, _) => self.alive,
             (Life::Ending | Life::Ended(_), None) => self.until_refused,
-            (_, Some(at)) if at.elapsed() < AFTERMATH => self.until_refused.max(self.alive),
+            (_, Some(at)) if at.elapsed() < AFTERMATH => CLOSELY,
             (_, Some(_)) => SELDOM,
         }
     }
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(class.pause(Life::Alive, &trace), class.alive);
         assert_eq!(class.pause(ended, &trace), class.until_refused);
         trace.refused_at = Some(std::time::Instant::now());
-        assert_eq!(class.pause(ended, &trace), class.alive);
+        assert_eq!(class.pause(ended, &trace), CLOSELY);
         trace.refused_at = std::time::Instant::now().checked_sub(AFTERMATH);
         assert_eq!(class.pause(ended, &trace), SELDOM);
     }

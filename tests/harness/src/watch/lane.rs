@@ -41,6 +41,11 @@ impl Lane {
         }
     }
 
+    /// The edge.
+    pub(super) const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(super) async fn ask(&self, request: &[u8]) -> Reply {
         let _turn = self.turns.acquire().await;
         let idle = self.idle().pop();

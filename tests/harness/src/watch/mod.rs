@@ -2,12 +2,18 @@
 //!
 //! A session that was signed out is asked for more often until it is refused, and less often from then on; what was
 //! still let in after that, and live ones that were not, can be read from its traces.
+//!
+//! Nothing asks in step: pauses are drawn anew each time, and a [`Steady`] load of live sessions comes at its own times.
+//! Else the requests that follow a sign-out would themselves decide when an edge renews what it knows.
 
 mod class;
 mod lane;
+mod steady;
 mod trace;
 mod verdict;
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,11 +21,13 @@ use anyhow::{Context as _, Result};
 use shared::cookie;
 use tokio::sync::watch;
 
+use crate::chance::Chance;
 use crate::system::background::Task;
 use crate::system::{Client, System};
 use lane::Lane;
 
 pub use class::{CLASSES, Class, routes};
+pub use steady::{Steady, gap};
 pub use trace::Trace;
 pub use verdict::Verdict;
 
@@ -35,12 +43,22 @@ pub enum Life {
     Ended(Instant),
 }
 
-/// A view of every edge.
+/// A view of every edge, or of some.
 #[derive(Debug)]
 pub struct Watch {
-    lanes: Vec<Arc<Lane>>,
-    classes: &'static [Class],
+    places: Vec<Place>,
     authority: String,
+    chance: Chance,
+    /// How many draw from `chance` by now.
+    drawers: AtomicU64,
+}
+
+/// An edge and a class of routes.
+#[derive(Clone, Debug)]
+struct Place {
+    edge: usize,
+    class: &'static Class,
+    lane: Arc<Lane>,
 }
 
 /// A session that is being asked for, until this is dropped.
@@ -69,20 +87,34 @@ struct State {
 }
 
 impl Watch {
-    /// Begins with no session. The routes of the system are to be those of [`routes`].
+    /// Begins with no session, at every edge. The routes of the system are to be those of [`routes`].
     pub fn new(system: &System, classes: &'static [Class]) -> Self {
-        let lanes = system.edges.iter().flat_map(|edge| {
-            classes
-                .iter()
-                .map(|_| Arc::new(Lane::new(edge.addr())))
-                .collect::<Vec<_>>()
+        Self::at(system, 0..system.edges.len(), classes, Chance::new(0))
+    }
+
+    /// The same for some of the edges; the times of requests follow from `chance`.
+    pub fn at(
+        system: &System,
+        edges: Range<usize>,
+        classes: &'static [Class],
+        chance: Chance,
+    ) -> Self {
+        let chosen = system.edges.iter().enumerate();
+        let chosen = chosen.filter(|(index, _)| edges.contains(index));
+        let places = chosen.flat_map(|(edge, running)| {
+            classes.iter().map(move |class| Place {
+                edge,
+                class,
+                lane: Arc::new(Lane::new(running.addr())),
+            })
         });
         let site = system.public_url();
         let authority = site.split_once("://").map_or(site, |(_, rest)| rest);
         Self {
-            lanes: lanes.collect(),
-            classes,
+            places: places.collect(),
             authority: authority.to_owned(),
+            chance,
+            drawers: AtomicU64::new(0),
         }
     }
 
@@ -91,28 +123,18 @@ impl Watch {
     /// # Errors
     /// It has none.
     pub fn session(&self, client: &Client) -> Result<Watched> {
-        let access = client
-            .cookie(cookie::ACCESS)
-            .context("a client without an access token is not signed in")?;
         let (state, seen) = watch::channel(State::default());
         let (mut traces, mut tasks) = (Vec::new(), Vec::new());
-        for (index, lane) in self.lanes.iter().enumerate() {
-            let (edge, place) = (index / self.classes.len(), index % self.classes.len());
-            let class = self.classes.get(place).context("a lane without a class")?;
-            let request = class.request(&self.authority, &access);
-            let trace = Arc::new(Mutex::new(Trace::default()));
-            traces.push(Seen {
-                edge,
-                class,
-                trace: trace.clone(),
-            });
+        for place in &self.places {
+            let trace = Seen::nothing(place);
             let asker = Asker {
-                lane: lane.clone(),
-                class,
-                request,
-                trace,
-                share: (index, self.lanes.len()),
+                lane: place.lane.clone(),
+                class: place.class,
+                request: self.request(place.class, client)?,
+                trace: trace.trace.clone(),
+                chance: self.own_chance(),
             };
+            traces.push(trace);
             tasks.push(Task::spawn(asker.run(seen.clone()))?);
         }
         Ok(Watched {
@@ -120,6 +142,18 @@ impl Watch {
             traces,
             _tasks: tasks,
         })
+    }
+
+    fn request(&self, class: &Class, client: &Client) -> Result<String> {
+        let access = client
+            .cookie(cookie::ACCESS)
+            .context("a client without an access token is not signed in")?;
+        Ok(class.request(&self.authority, &access))
+    }
+
+    /// One that nobody else draws from.
+    fn own_chance(&self) -> Chance {
+        self.chance.of(self.drawers.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -154,6 +188,14 @@ impl Watched {
 }
 
 impl Seen {
+    fn nothing(place: &Place) -> Self {
+        Self {
+            edge: place.edge,
+            class: place.class,
+            trace: Arc::default(),
+        }
+    }
+
     /// What came so far.
     pub fn trace(&self) -> Trace {
         self.lock().clone()
@@ -176,30 +218,31 @@ struct Asker {
     class: &'static Class,
     request: String,
     trace: Arc<Mutex<Trace>>,
-    /// Which of how many this is.
-    share: (usize, usize),
+    chance: Chance,
 }
 
 impl Asker {
-    async fn run(self, mut state: watch::Receiver<State>) {
-        let mut pause = self.staggered(self.class.alive);
+    async fn run(mut self, mut state: watch::Receiver<State>) {
+        let mut pause = self.part_of(self.class.alive);
         loop {
             match tokio::time::timeout(pause, state.changed()).await {
                 Ok(Err(_dropped)) => return,
-                Ok(Ok(())) => tokio::time::sleep(self.staggered(self.class.until_refused)).await,
+                Ok(Ok(())) => tokio::time::sleep(self.part_of(self.class.until_refused)).await,
                 Err(_elapsed) => {}
             }
             let reply = self.lane.ask(self.request.as_bytes()).await;
             let life = state.borrow().life;
-            let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
-            trace.note(reply, life, self.class.bound);
-            pause = self.class.pause(life, &trace);
+            let longest = {
+                let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+                trace.note(reply, life, self.class.bound);
+                self.class.pause(life, &trace)
+            };
+            pause = longest / 2 + self.part_of(longest / 2);
         }
     }
 
-    /// This one's part of a time over which all are spread, so that they do not ask in flocks.
-    fn staggered(&self, time: Duration) -> Duration {
-        let part = |number| u32::try_from(number).unwrap_or(1);
-        time * part(self.share.0) / part(self.share.1)
+    /// Any part of a time, so that nothing is asked in flocks, nor in step with what an edge does by itself.
+    fn part_of(&mut self, time: Duration) -> Duration {
+        self.chance.between(&(Duration::ZERO..=time))
     }
 }

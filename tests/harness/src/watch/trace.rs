@@ -14,6 +14,11 @@ pub struct Trace {
     pub last: Option<(Instant, Verdict)>,
     /// When the last request was sent that was still let in, from the moment on at which the end was answered.
     pub passed_for: Option<Duration>,
+    /// What came of the first request that was sent after the end was answered.
+    pub first_after: Option<Verdict>,
+    /// How long after the last request that was let in, or after the end where that was later, the next one was sent:
+    /// what lies between is not known.
+    pub gap: Option<Duration>,
     /// How many were let in that were sent later than the bound after the end.
     pub past_bound: u64,
     /// When the request was sent from which on all were refused, after the end was asked for.
@@ -32,6 +37,9 @@ impl Trace {
     /// `life` is what was known when the answer had come.
     pub(super) fn note(&mut self, reply: Reply, life: Life, bound: Duration) {
         self.answers += 1;
+        if let Life::Ended(at) = life {
+            self.note_gap(&reply, at);
+        }
         self.last = Some((reply.sent, reply.verdict));
         match (reply.verdict, life) {
             (Verdict::Accepted, Life::Ended(at)) => self.note_passed(reply.sent, at, bound),
@@ -45,6 +53,17 @@ impl Trace {
             }
             (Verdict::Stale, _) => self.stale += 1,
             (Verdict::Unavailable, _) => self.unavailable += 1,
+        }
+    }
+
+    fn note_gap(&mut self, reply: &Reply, ended: Instant) {
+        let Some(after) = reply.sent.checked_duration_since(ended) else {
+            return;
+        };
+        self.first_after.get_or_insert(reply.verdict);
+        if let Some((before, Verdict::Accepted)) = self.last {
+            let before = before.saturating_duration_since(ended);
+            self.gap = Some(after.saturating_sub(before));
         }
     }
 
@@ -100,6 +119,24 @@ mod tests {
         assert_eq!(trace.past_bound, 0);
         trace.note(reply(after(2001), Verdict::Accepted), life, BOUND);
         assert_eq!(trace.past_bound, 1);
+    }
+
+    #[test]
+    fn what_lies_between_the_last_that_was_let_in_and_the_next_is_the_gap() {
+        let ended = Instant::now();
+        let life = Life::Ended(ended);
+        let after = |millis| ended + Duration::from_millis(millis);
+        let mut trace = Trace::default();
+        if let Some(before) = ended.checked_sub(BOUND) {
+            trace.note(reply(before, Verdict::Accepted), Life::Alive, BOUND);
+        }
+        assert_eq!((trace.first_after, trace.gap), (None, None));
+        trace.note(reply(after(70), Verdict::Accepted), life, BOUND);
+        assert_eq!(trace.gap, Some(Duration::from_millis(70)), "since the end");
+        trace.note(reply(after(150), Verdict::Stale), life, BOUND);
+        trace.note(reply(after(900), Verdict::Refused), life, BOUND);
+        assert_eq!(trace.gap, Some(Duration::from_millis(80)));
+        assert_eq!(trace.first_after, Some(Verdict::Accepted));
     }
 
     #[test]
