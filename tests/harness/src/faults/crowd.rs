@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::time::timeout;
 
 use super::Counts;
 use crate::chance::Chance;
 use crate::system::{ADA, BOB, Client, System};
-use crate::watch::{Verdict, Watch, Watched};
+use crate::watch::{Class, Verdict, Watch, Watched};
 
 /// How many are signed in at once.
 const SIZE: usize = 8;
@@ -51,10 +51,20 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// All are there.
-    pub(super) async fn gather(&mut self, counts: &mut Counts) -> Result<()> {
+    /// All are there. Call it while nothing is broken: then nobody is turned away for as long as `patience`.
+    ///
+    /// # Errors
+    /// Somebody was; it says why.
+    pub(super) async fn gather(&mut self, counts: &mut Counts, patience: Duration) -> Result<()> {
+        let (mut came_last, mut turns) = (Instant::now(), tokio::time::interval(TURN));
         while self.present.len() < SIZE {
-            self.sign_in(counts).await?;
+            match self.sign_in(counts).await? {
+                Ok(()) => came_last = Instant::now(),
+                Err(reason) if came_last.elapsed() > patience => {
+                    bail!("nobody can sign in for {patience:?}, and nothing is broken: {reason}");
+                }
+                Err(_) => drop(turns.tick().await),
+            }
         }
         Ok(())
     }
@@ -66,7 +76,8 @@ impl<'a> Crowd<'a> {
             turns.tick().await;
             self.sign_out(counts).await?;
             if self.present.len() < SIZE {
-                self.sign_in(counts).await?;
+                // Something is broken: the next turn tries again.
+                let _ = self.sign_in(counts).await?;
             } else if let Some(member) = self.present.pop_front() {
                 member.watched.ending();
                 self.leaving.push_back(member);
@@ -82,13 +93,17 @@ impl<'a> Crowd<'a> {
         Ok(())
     }
 
-    async fn sign_in(&mut self, counts: &mut Counts) -> Result<()> {
-        let client = self.system.client()?.at(self.anywhere());
+    /// Asks once, somewhere. The inner result says whether somebody is here now, or why not.
+    async fn sign_in(&mut self, counts: &mut Counts) -> Result<Result<(), String>> {
+        let (addr, clock) = (self.anywhere(), self.system.clock().clone());
+        let client = Client::new(addr, self.system.public_url(), clock)?;
         let account = self.chance.pick(&[ADA, BOB]).copied().unwrap_or(BOB);
         let since = Instant::now();
-        let answer = timeout(PATIENCE, client.sign_in(&account)).await;
-        if !matches!(answer, Ok(Ok(answer)) if answer.status() == 200) {
-            return Ok(());
+        match timeout(PATIENCE, client.sign_in(&account)).await {
+            Ok(Ok(answer)) if answer.status() == 200 => {}
+            Ok(Ok(answer)) => return Ok(Err(format!("{}: {}", answer.status(), answer.text()))),
+            Ok(Err(error)) => return Ok(Err(format!("{error:#}"))),
+            Err(_elapsed) => return Ok(Err(format!("no answer within {PATIENCE:?}"))),
         }
         counts.sessions += 1;
         self.present.push_back(Member {
@@ -96,7 +111,7 @@ impl<'a> Crowd<'a> {
             client,
             since,
         });
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Asks once more for each that was not answered. Who is being asked for stays in the list: this may be cancelled.
@@ -129,24 +144,20 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Whether since `moment` every edge has refused all who left, and let in all who are there. `Err`: how many
-    /// places have not.
-    pub(super) fn is_settled(&self, moment: Instant) -> Result<(), usize> {
+    /// At how many places, on routes of `class`, it is not so that since `moment` all who left are refused and all who are
+    /// there let in.
+    pub(super) fn open(&self, class: &Class, moment: Instant) -> usize {
         let open = |member: &Member, verdict: Verdict| {
             let seen = member.watched.seen().iter();
-            seen.filter(|seen| !seen.is(|trace| trace.ends_with(verdict, moment)))
+            seen.filter(|seen| seen.class == class)
+                .filter(|seen| !seen.is(|trace| trace.ends_with(verdict, moment)))
                 .count()
         };
-        let gone = self
-            .gone
-            .iter()
-            .map(|member| open(member, Verdict::Refused));
+        let gone = self.gone.iter();
+        let gone = gone.map(|member| open(member, Verdict::Refused));
         let here = self.present.iter();
         let here = here.map(|member| open(member, Verdict::Accepted));
-        match gone.chain(here).sum() {
-            0 => Ok(()),
-            open => Err(open),
-        }
+        gone.chain(here).sum()
     }
 
     /// Asks for everybody everywhere.
@@ -174,5 +185,28 @@ impl<'a> Crowd<'a> {
         for member in self.present.iter().chain(&self.leaving).chain(&self.gone) {
             counts.add(member.watched.seen());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::CLASSES;
+
+    #[tokio::test]
+    async fn whoever_waits_for_people_where_nobody_can_sign_in_is_told_so() -> Result<()> {
+        let system = System::builder().edges(0).start().await?;
+        system.issuers[0].stop().await?;
+        let watch = Watch::new(&system, &CLASSES);
+        let mut crowd = Crowd::new(&system, watch, Chance::new(1));
+        let (mut counts, patience) = (Counts::default(), Duration::from_millis(100));
+        let waited = crowd.gather(&mut counts, patience).await;
+        let told = waited.unwrap_err().to_string();
+        assert!(told.contains("nobody can sign in for 100ms"), "{told}");
+        assert_eq!(counts.sessions, 0);
+        system.issuers[0].restart().await?;
+        crowd.gather(&mut counts, Duration::from_secs(20)).await?;
+        assert_eq!(counts.sessions, SIZE as u64);
+        Ok(())
     }
 }

@@ -23,8 +23,12 @@ use striker::Striker;
 
 pub use counts::Counts;
 
-/// After all is mended, an edge may take the bound to hear of it, and this to be asked.
+/// After all is mended, an edge may take the bound of a route to hear of it, and this more: to give up a call that hangs
+/// (2 s), to leave a failed issuer alone (1 s), to wait for a leader (5 s).
 const SLACK: Duration = Duration::from_secs(8);
+
+/// So long people may be turned away while nothing is broken.
+const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -51,9 +55,11 @@ impl Plan {
             .setting("MAX_CONCURRENT_SESSIONS", "1000")
     }
 
-    fn longest_bound(&self) -> Duration {
-        let bounds = self.classes.iter().map(|class| class.bound);
-        bounds.max().unwrap_or_default()
+    /// The narrowest bound first.
+    fn by_bound(&self) -> Vec<&'static Class> {
+        let mut classes: Vec<_> = self.classes.iter().collect();
+        classes.sort_by_key(|class| class.bound);
+        classes
     }
 }
 
@@ -71,7 +77,7 @@ pub async fn run(system: &System, plan: &Plan, tell: impl Fn(&str)) -> Result<Co
     let watch = Watch::new(system, plan.classes);
     let mut crowd = Crowd::new(system, watch, chance.of(0));
     let mut striker = Striker::new(system);
-    crowd.gather(&mut counts).await?;
+    crowd.gather(&mut counts, ARRIVAL).await?;
     let started = Instant::now();
     for number in 1.. {
         let episode = Episode::draw(chance.of(number), &plan.episode, size);
@@ -94,7 +100,7 @@ pub async fn run(system: &System, plan: &Plan, tell: impl Fn(&str)) -> Result<Co
     Ok(counts)
 }
 
-/// Waits until every edge answers as it should, as long as it may take.
+/// Waits until every edge answers as it should; each class has its own bound and [`SLACK`] for that.
 async fn settle(
     crowd: &mut Crowd<'_>,
     plan: &Plan,
@@ -102,17 +108,21 @@ async fn settle(
     tell: &impl Fn(&str),
 ) -> Result<()> {
     let mended = Instant::now();
-    let limit = plan.longest_bound() + SLACK;
-    crowd.let_go(counts, mended + limit).await?;
+    // Whoever is answered only now has ended only now: the time for edges to hear of it begins after this.
+    crowd.let_go(counts, mended + SLACK).await?;
     crowd.hurry();
-    let settled = until("the edges to settle", limit, async || {
-        crowd.is_settled(mended).is_ok()
-    });
-    if settled.await.is_err() {
-        counts.unsettled += crowd.is_settled(mended).err().unwrap_or(0);
+    let (asked, mut took) = (Instant::now(), Vec::new());
+    for class in plan.by_bound() {
+        let left = (class.bound + SLACK).saturating_sub(asked.elapsed());
+        let what = format!("the edges to settle on {} routes", class.name);
+        let settled = until(&what, left, async || crowd.open(class, mended) == 0);
+        if settled.await.is_err() {
+            counts.unsettled += crowd.open(class, mended);
+        }
+        took.push(format!("{} {:.1?}", class.name, asked.elapsed()));
     }
-    let (gone, took) = (counts.logouts, mended.elapsed());
-    tell(&format!("mended; {gone} are gone, settled in {took:.1?}"));
+    let (gone, took) = (counts.logouts, took.join(", "));
+    tell(&format!("mended; {gone} are gone, settled after: {took}"));
     crowd.forget_the_oldest(counts);
-    crowd.gather(counts).await
+    crowd.gather(counts, ARRIVAL).await
 }
