@@ -24,8 +24,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The stack does not come up.
 pub(super) async fn run(seed: u64) -> Result<Vec<Feed>> {
     eprintln!("feed requests at each bound");
-    let at_once = per_minute(Duration::ZERO, seed).await?;
-    let lagging = per_minute(Duration::from_secs(60), seed).await?;
+    let (at_once, lagging) = tokio::try_join!(
+        per_minute(Duration::ZERO, seed),
+        per_minute(Duration::from_secs(60), seed)
+    )?;
     let rows = BOUNDS.iter().zip(at_once).zip(lagging);
     Ok(rows
         .map(|((bound, kv_in_time), kv_lagging)| Feed {

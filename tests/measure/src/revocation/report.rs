@@ -4,16 +4,25 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::{EDGES, ISSUERS};
+use super::{EDGES, ISSUERS, scenario};
+use crate::statistics::percentile;
+
+/// So many seconds after a publisher was killed or frozen another one publishes, at most.
+pub(crate) const TAKEOVER: f64 = 5.0;
 
 /// All scenarios.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     measure: String,
     seed: u64,
+    /// For strict routes; as many more for the others.
     edges: usize,
     issuers: usize,
     cpus: usize,
+    /// Requests a second of live sessions that each edge gets all the time.
+    load: f64,
+    /// In seconds, all of it.
+    pub(crate) took: f64,
     /// In the order in which they were run.
     pub(crate) scenarios: Vec<Scenario>,
     /// What edges ask the issuer for, at each bound.
@@ -25,9 +34,16 @@ pub(crate) struct Report {
 pub(crate) struct Scenario {
     /// What was broken.
     pub(crate) fault: Fault,
-    /// How many sessions were signed out.
+    /// How many sessions were signed out; all classes are asked for each of them.
     pub(crate) logouts: usize,
-    /// For each logout and location, after how many seconds KV there could tell; nothing: not at all.
+    /// In seconds.
+    pub(crate) took: f64,
+    /// The share of time in which the machine's processors worked.
+    pub(crate) busy: f64,
+    /// For each publisher that was killed or frozen, after how many seconds another one published.
+    pub(crate) takeovers: Vec<f64>,
+    /// For each logout and location, after how many seconds KV there could tell; nothing: not at all. Computed: from the
+    /// times of writes, their lags, and a look every half minute.
     pub(crate) kv_alone: Vec<Option<f64>>,
     /// By class of route.
     pub(crate) classes: Vec<Class>,
@@ -42,8 +58,15 @@ pub(crate) struct Class {
     pub(crate) bound: f64,
     /// Whether it serves when nothing young enough can be had.
     pub(crate) serves_stale: bool,
-    /// For each logout and location, for how many seconds the session was still let in; 0: not once.
-    pub(crate) passed: Vec<f64>,
+    /// For each logout and edge, for how many seconds the session was still let in; 0: not once. Nothing where the edge
+    /// refused everybody as stale when the session ended, so that it had no chance to pass.
+    pub(crate) passed: Vec<Option<f64>>,
+    /// A session that has ended is asked for at least so often, in seconds, as long as edges answer at once.
+    pub(crate) asked_every: f64,
+    /// How long after the last request that was let in the next one was sent, in seconds: all but one in a hundred.
+    pub(crate) gap_p99: f64,
+    /// How many of `passed` were still let in when the asking ended.
+    pub(crate) still_in: usize,
     /// How many requests were let in later than the bound.
     pub(crate) past_bound: u64,
     /// How many requests of live sessions were refused.
@@ -52,9 +75,15 @@ pub(crate) struct Class {
     pub(crate) stale: u64,
     /// How many had no proper answer.
     pub(crate) unavailable: u64,
-    /// How many requests there were.
+    /// How many requests there were, and how many a second.
     pub(crate) answers: u64,
-    /// How often each location asked the issuer for revocations, per minute, while this class was asked for.
+    /// All edges together.
+    pub(crate) per_second: f64,
+    /// Live sessions × edges that were not let in at the end, although there was a way to know that they should be.
+    pub(crate) lost: usize,
+    /// Sessions × edges that were not answered as they should be within the bound and 10 s after all was mended.
+    pub(crate) unrecovered: usize,
+    /// How often each location asked the issuer for revocations, per minute.
     pub(crate) feed_per_minute: Vec<f64>,
 }
 
@@ -78,6 +107,8 @@ impl Report {
             edges: EDGES,
             issuers: ISSUERS,
             cpus: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+            load: scenario::LOAD,
+            took: 0.0,
             scenarios: Vec::new(),
             feed: Vec::new(),
         }
@@ -101,42 +132,135 @@ impl Report {
 
     /// How many there are of what.
     pub(crate) fn title(&self) -> String {
-        let logouts: usize = self.scenarios.iter().map(|scenario| scenario.logouts).sum();
+        let logouts = self.scenarios.iter().map(|scenario| scenario.logouts);
         format!(
-            "{logouts} logouts, {} edges, {} issuers, seed {}",
-            self.edges, self.issuers, self.seed
+            "{} logouts for each fault, {} edges for strict routes and {} for the others, seed {}",
+            logouts.min().unwrap_or(0),
+            self.edges,
+            self.edges,
+            self.seed
         )
     }
 
-    /// Fails if anything was let in past its bound, or a live session refused. Routes that serve when they are stale
-    /// have no bound while neither issuer nor KV can be reached.
+    /// Under what load, on what, for how long.
+    pub(crate) fn circumstances(&self) -> String {
+        format!(
+            "Live sessions ask each edge {} times a second, at random ({} a second over all edges), besides what is asked \
+             for the dead.\n{} issuers, {} processors; the run took {:.0} min.",
+            self.load,
+            self.load * 2.0 * self.edges as f64,
+            self.issuers,
+            self.cpus,
+            self.took / 60.0
+        )
+    }
+
+    /// Fails if anything is not as it should be.
     ///
     /// # Errors
-    /// It says where.
+    /// It names everything.
     pub(crate) fn check(&self) -> Result<()> {
-        for scenario in &self.scenarios {
-            for class in &scenario.classes {
-                let place = format!("{} routes, {}", class.name, scenario.fault.name());
-                if class.past_bound > 0 && !class.may_pass(scenario.fault) {
-                    bail!("{place}: {} let in past the bound", class.past_bound);
-                }
-                if class.wrong_refusals > 0 {
-                    bail!("{place}: {} wrong refusals", class.wrong_refusals);
-                }
-            }
+        let wrong: Vec<String> = self.scenarios.iter().flat_map(Scenario::wrong).collect();
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n       "));
         }
         Ok(())
     }
 }
 
-impl Class {
-    /// Whether sessions may be let in past the bound.
-    pub(crate) const fn may_pass(&self, fault: Fault) -> bool {
-        self.serves_stale && fault.leaves_nothing()
+impl Scenario {
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong: Vec<String> = Vec::new();
+        for class in &self.classes {
+            let place = format!("{} routes, {}", class.name, self.fault.name());
+            wrong.extend(
+                class
+                    .wrong(self.fault)
+                    .into_iter()
+                    .map(|what| format!("{place}: {what}")),
+            );
+        }
+        let slowest = percentile(&self.takeovers, 1.0);
+        if let Some(slowest) = slowest.filter(|time| *time > TAKEOVER) {
+            wrong.push(format!(
+                "{}: taken over after {slowest:.1} s",
+                self.fault.name()
+            ));
+        }
+        if self.fault.ends_publishers() && slowest.is_none() {
+            wrong.push(format!("{}: nobody took over", self.fault.name()));
+        }
+        wrong
     }
 }
 
-/// A small one for tests: two faults, two classes.
+impl Class {
+    /// Whether sessions may be let in past the bound: on routes that serve when they are stale, while neither issuer nor
+    /// KV can be reached.
+    pub(crate) const fn may_pass(&self, fault: Fault) -> bool {
+        self.serves_stale && fault.leaves_nothing()
+    }
+
+    /// The times, without the places where nobody had a chance to pass.
+    pub(crate) fn times(&self) -> Vec<f64> {
+        self.passed.iter().copied().flatten().collect()
+    }
+
+    fn wrong(&self, fault: Fault) -> Vec<String> {
+        let times = self.times();
+        let whole = fault == Fault::None;
+        let counts = [
+            (
+                self.past_bound,
+                !self.may_pass(fault),
+                "let in past the bound",
+            ),
+            (
+                self.still_in as u64,
+                !self.may_pass(fault),
+                "still let in at the end",
+            ),
+            (self.wrong_refusals, true, "wrong refusals"),
+            (
+                self.stale,
+                whole,
+                "refused as stale, and nothing was broken",
+            ),
+            (
+                self.unavailable,
+                whole,
+                "unanswered, and nothing was broken",
+            ),
+            (self.lost as u64, true, "alive and not let in at the end"),
+            (
+                self.unrecovered as u64,
+                true,
+                "not as they should be after all was mended",
+            ),
+        ];
+        let counted = counts
+            .into_iter()
+            .filter(|(count, counts, _)| *counts && *count > 0);
+        let mut wrong: Vec<String> = counted
+            .map(|(count, _, what)| format!("{count} {what}"))
+            .collect();
+        for (name, share) in [("p99", 0.99), ("max", 1.0)] {
+            let time = percentile(&times, share).filter(|time| *time > self.bound);
+            if let Some(time) = time.filter(|_| !self.may_pass(fault)) {
+                wrong.push(format!("{name} {time:.2} s, at most {} s", self.bound));
+            }
+        }
+        if self.passed.is_empty() || self.answers == 0 {
+            wrong.push("nothing was measured".to_owned());
+        }
+        if whole && times.len() < self.passed.len() {
+            wrong.push("an edge refused everybody, and nothing was broken".to_owned());
+        }
+        wrong
+    }
+}
+
+/// A small one for tests: three faults, two classes.
 #[cfg(test)]
 pub(super) fn example() -> Report {
     let class = |name: &str, bound: f64, longest: f64| Class {
@@ -144,23 +268,41 @@ pub(super) fn example() -> Report {
         bound,
         serves_stale: name == "serve",
         passed: (0..=100_u32)
-            .map(|n| longest * f64::from(n) / 100.0)
+            .map(|n| Some(longest * f64::from(n) / 100.0))
             .collect(),
+        asked_every: 0.1,
+        gap_p99: 0.09,
+        still_in: 0,
         past_bound: 0,
         wrong_refusals: 0,
-        stale: 3,
+        stale: 0,
         unavailable: 0,
         answers: 1000,
+        per_second: 100.0,
+        lost: 0,
+        unrecovered: 0,
         feed_per_minute: vec![10.0, 20.0],
     };
-    let scenario = |fault| Scenario {
+    let scenario = |fault: Fault| Scenario {
         fault,
         logouts: 13,
+        took: 200.0,
+        busy: 0.25,
+        takeovers: if fault.ends_publishers() {
+            vec![1.5, 4.5]
+        } else {
+            Vec::new()
+        },
         kv_alone: vec![Some(0.5), Some(45.0), None],
         classes: vec![class("strict", 2.0, 1.5), class("serve", 60.0, 50.0)],
     };
     let mut report = Report::new(7);
-    report.scenarios = vec![scenario(Fault::None), scenario(Fault::BothCut)];
+    report.took = 1700.0;
+    report.scenarios = [Fault::None, Fault::BothCut, Fault::PublisherKilled]
+        .map(scenario)
+        .into();
+    report.scenarios[1].classes[0].passed[100] = None;
+    report.scenarios[1].classes[0].stale = 3;
     report.feed = vec![Feed {
         bound: 2,
         kv_in_time: 30.0,
@@ -185,17 +327,67 @@ mod tests {
     fn only_serving_routes_may_pass_and_only_when_both_ways_are_gone() {
         let mut report = example();
         assert!(report.check().is_ok());
-        report.scenarios[1].classes[1].past_bound = 5;
+        let exception = &mut report.scenarios[1].classes[1];
+        (exception.past_bound, exception.still_in) = (5, 5);
+        exception.passed.push(Some(90.0));
         assert!(report.check().is_ok());
         report.scenarios[0].classes[1].past_bound = 1;
         let error = report.check().unwrap_err().to_string();
         assert_eq!(error, "serve routes, none: 1 let in past the bound");
     }
 
-    #[test]
-    fn a_wrong_refusal_fails() {
+    /// What `change` makes of the class of strict routes under one of the faults of the example.
+    fn told(scenario: usize, change: impl FnOnce(&mut Class)) -> Option<String> {
         let mut report = example();
-        report.scenarios[1].classes[0].wrong_refusals = 1;
-        assert!(report.check().is_err());
+        change(&mut report.scenarios[scenario].classes[0]);
+        report.check().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn edges_that_answer_nothing_fail() {
+        for (change, expected) in [
+            (
+                (|class| class.stale = 1) as fn(&mut Class),
+                "1 refused as stale",
+            ),
+            (|class| class.unavailable = 2, "2 unanswered"),
+            (|class| class.answers = 0, "nothing was measured"),
+            (|class| class.passed[0] = None, "refused everybody"),
+            (|class| class.lost = 8, "8 alive and not let in"),
+            (|class| class.unrecovered = 1, "1 not as they should be"),
+            (|class| class.wrong_refusals = 1, "1 wrong refusals"),
+            (|class| class.still_in = 1, "1 still let in"),
+        ] {
+            let told = told(0, change).unwrap();
+            assert!(told.contains(expected), "{told}");
+        }
+        assert_eq!(
+            told(1, |class| class.stale = 9),
+            None,
+            "both ways were gone"
+        );
+        assert!(told(1, |class| class.lost = 1).is_some());
+    }
+
+    #[test]
+    fn a_time_beyond_the_bound_fails_even_if_nobody_counted_it() {
+        let told = told(2, |class| class.passed[100] = Some(2.01)).unwrap();
+        assert_eq!(
+            told,
+            "strict routes, publisher killed: max 2.01 s, at most 2 s"
+        );
+    }
+
+    #[test]
+    fn a_publisher_is_replaced_in_time() {
+        for (times, expected) in [
+            (vec![1.0, 5.2], "after 5.2 s"),
+            (vec![], "nobody took over"),
+        ] {
+            let mut report = example();
+            report.scenarios[2].takeovers = times;
+            let told = report.check().unwrap_err().to_string();
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }
