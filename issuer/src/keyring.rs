@@ -14,16 +14,22 @@ use shared::secret::RootSecret;
 use shared::time::UnixMillis;
 
 use crate::config::Config;
-use crate::fault::Fault;
-use crate::store::{Store, keys};
+use crate::entropy::EntropyError;
+use crate::store::{Store, StoreError, keys};
 use stored::Stored;
 
 /// How long a new key is published before it signs: longer than any edge takes to learn of it.
 pub const ACTIVATION_DELAY: Duration = Duration::from_secs(10 * 60);
 
-/// Why there is no key to sign with.
+/// Why there is no key to sign with, or no other one.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
+    /// Postgres.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// The stored key was sealed with a key that is not (any more) in `ENCRYPTION_KEY`, or for another `PUBLIC_URL`.
     #[error("the signing key {0} cannot be opened: was ENCRYPTION_KEY or PUBLIC_URL changed?")]
     Sealed(String),
@@ -88,8 +94,8 @@ impl Keyring {
     /// that nothing needs, renews seals, loads the rest. Any number of issuers may do so at once.
     ///
     /// # Errors
-    /// [`Fault`] where Postgres does not answer or a key cannot be opened; the keys held stay.
-    pub async fn reload(&self, store: &Store, now: UnixMillis) -> Result<(), Fault> {
+    /// [`KeyringError`] where Postgres does not answer or a key cannot be opened; the keys held stay.
+    pub async fn reload(&self, store: &Store, now: UnixMillis) -> Result<(), KeyringError> {
         if let Source::Stored(stored) = &self.source {
             let ring = Arc::new(Ring::new(stored.load(store, now).await?));
             *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
@@ -100,14 +106,14 @@ impl Keyring {
     /// Makes a successor now, whatever the age of the present key. Returns its kid and when it begins to sign.
     ///
     /// # Errors
-    /// [`Fault`] where Postgres does not answer or keys are configured.
+    /// [`KeyringError`] where Postgres does not answer or keys are configured.
     pub async fn rotate(
         &self,
         store: &Store,
         now: UnixMillis,
-    ) -> Result<(String, UnixMillis), Fault> {
+    ) -> Result<(String, UnixMillis), KeyringError> {
         let Source::Stored(stored) = &self.source else {
-            return Err(KeyringError::Configured.into());
+            return Err(KeyringError::Configured);
         };
         let activates_at = now.plus(ACTIVATION_DELAY);
         let mut tx = store.tx("rotate keys").await?;

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::store::{Store, StoreError, revocations};
 use crate::time::Clock;
 pub use base::Base;
-use held::Held;
+use held::{Held, Read};
 
 /// How old an answer to an edge may be when it is asked for. All who ask within this time share one read.
 pub const MAX_AGE: Duration = Duration::from_millis(200);
@@ -63,9 +63,7 @@ impl Ledger {
     pub async fn refresh(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
         let read = self.write().begin(self.clock.now());
         let tail = revocations::tail(conn, read.after, read.as_of).await?;
-        if self.write().apply(read, tail) {
-            self.changes.send_modify(|count| *count += 1);
-        }
+        self.apply(read, tail);
         Ok(())
     }
 
@@ -118,7 +116,13 @@ impl Ledger {
     #[cfg(test)]
     pub(crate) fn take(&self, tail: revocations::Tail) {
         let read = self.write().begin(self.clock.now());
-        self.write().apply(read, tail);
+        self.apply(read, tail);
+    }
+
+    fn apply(&self, read: Read, tail: revocations::Tail) {
+        if self.write().apply(read, tail) {
+            self.changes.send_modify(|count| *count += 1);
+        }
     }
 
     /// Reads over the feed's own connection, which is kept only while it works.

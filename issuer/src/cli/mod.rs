@@ -161,7 +161,8 @@ async fn keys(command: KeysCommand) -> Result<(), CliError> {
             }
         }
         KeysCommand::Rotate => {
-            let (kid, activates_at) = services.keyring.rotate(&services.store, now).await?;
+            let rotated = services.keyring.rotate(&services.store, now).await;
+            let (kid, activates_at) = rotated.map_err(Fault::from)?;
             println!(
                 "{kid} signs in {} minutes",
                 activates_at.since(now).as_secs() / 60

@@ -12,7 +12,6 @@ use super::plan::Plan;
 use super::{KeyringError, RingKey};
 use crate::config::Config;
 use crate::entropy::{self, EntropyError};
-use crate::fault::Fault;
 use crate::store::events::{Event, Kind};
 use crate::store::keys::SealedKey;
 use crate::store::{Store, Tx, events, keys};
@@ -38,13 +37,16 @@ impl Stored {
     }
 
     /// Every key, in the order of activation, after doing what is due at `now`.
-    pub(super) async fn load(&self, store: &Store, now: UnixMillis) -> Result<Vec<RingKey>, Fault> {
+    pub(super) async fn load(
+        &self,
+        store: &Store,
+        now: UnixMillis,
+    ) -> Result<Vec<RingKey>, KeyringError> {
         let mut stored = keys::all(&mut *store.conn().await?).await?;
         if self.is_work_due(&stored, now) {
             stored = self.maintain(store, now).await?;
         }
-        let opened = stored.iter().map(|key| self.open(key));
-        Ok(opened.collect::<Result<_, _>>()?)
+        stored.iter().map(|key| self.open(key)).collect()
     }
 
     /// Makes a key that signs from `activates_at` on. The caller holds [`keys::lock`].
@@ -53,7 +55,7 @@ impl Stored {
         tx: &mut Tx,
         activates_at: UnixMillis,
         now: UnixMillis,
-    ) -> Result<String, Fault> {
+    ) -> Result<String, KeyringError> {
         let seed = Secret::from_bytes(entropy::bytes()?);
         let suffix = u32::from_be_bytes(entropy::bytes()?);
         let kid = format!("{}-{suffix:08x}", now.to_secs().secs());
@@ -88,7 +90,11 @@ impl Stored {
         opened.is_err()
     }
 
-    async fn maintain(&self, store: &Store, now: UnixMillis) -> Result<Vec<SealedKey>, Fault> {
+    async fn maintain(
+        &self,
+        store: &Store,
+        now: UnixMillis,
+    ) -> Result<Vec<SealedKey>, KeyringError> {
         let mut tx = store.tx("keys").await?;
         keys::lock(&mut tx).await?;
         // Another issuer may have done it while this one waited for the lock.

@@ -181,10 +181,18 @@ pub(super) mod tests {
         body: &'static str,
     ) -> (KvClient, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
         let (seen, received) = mpsc::unbounded_channel();
-        let handler = put(move |headers: HeaderMap, sent: String| {
+        let kv = kv_that(move |headers, sent| {
             seen.send((headers, sent)).unwrap();
-            async move { (status, body) }
+            (status, body)
         });
+        (kv.await, received)
+    }
+
+    /// A namespace that answers each call with what `answer` says.
+    pub(in crate::publish) async fn kv_that(
+        answer: impl Fn(HeaderMap, String) -> (StatusCode, &'static str) + Clone + Send + Sync + 'static,
+    ) -> KvClient {
+        let handler = put(async move |headers: HeaderMap, sent: String| answer(headers, sent));
         let app = Router::new().route("/acc/storage/kv/namespaces/ns/bulk", handler);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -194,7 +202,7 @@ pub(super) mod tests {
             token: SecretText::new("tok".to_owned()),
             namespace: "ns".to_owned(),
         };
-        (KvClient::new(&config).unwrap(), received)
+        KvClient::new(&config).unwrap()
     }
 
     fn pairs() -> Vec<Pair> {

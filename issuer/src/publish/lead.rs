@@ -12,7 +12,7 @@ use tokio::time::{error::Elapsed, sleep, timeout};
 
 use super::pace::{Backoff, Due, WRITE_INTERVAL, jittered};
 use super::writer::Writer;
-use super::{KvClient, Wake};
+use super::{KvClient, PublishError, Wake, keys};
 use crate::services::Services;
 use crate::store::StoreError;
 use crate::store::signals::{Leadership, Standby};
@@ -142,12 +142,20 @@ async fn read_once(
     Ok(())
 }
 
-/// Writes what is due, for ever.
-async fn write(services: &Services, kv: &KvClient, wake: &Wake) -> Infallible {
-    let (mut keys, mut everything) = (wake.keys.subscribe(), wake.everything.subscribe());
+/// Writes what is due, for ever. Revocations and keys apart: what is wrong with a signing key, or a pool that has no
+/// connection to look for one, must not hold up a head.
+pub(super) async fn write(services: &Services, kv: &KvClient, wake: &Wake) -> Infallible {
+    tokio::select! {
+        never = write_revocations(services, kv, wake) => never,
+        never = write_keys(services, kv, wake) => never,
+    }
+}
+
+async fn write_revocations(services: &Services, kv: &KvClient, wake: &Wake) -> Infallible {
+    let mut everything = wake.everything.subscribe();
     let mut changes = services.ledger.changes();
     let mut writer = Writer::new(services, kv);
-    let mut due = Due::everything(services);
+    let mut due = Due::EVERYTHING;
     let mut backoff = Backoff::default();
     loop {
         changes.mark_unchanged();
@@ -156,21 +164,40 @@ async fn write(services: &Services, kv: &KvClient, wake: &Wake) -> Infallible {
                 backoff = Backoff::default();
                 sleep(WRITE_INTERVAL).await;
             }
-            Err(error) => {
-                let wait = backoff.next();
-                tracing::warn!(%error, retry_in_ms = wait.as_millis(), "cannot publish");
-                sleep(wait).await;
-            }
+            Err(error) => retry(&mut backoff, "revocations", &error).await,
         }
         while !due.any() {
             tokio::select! {
                 _ = changes.changed() => due.head = true,
-                _ = keys.changed() => due.keys = services.keyring.is_published(),
-                _ = everything.changed() => due = Due::everything(services),
+                _ = everything.changed() => due = Due::EVERYTHING,
                 () = sleep(BEAT) => due.head = writer.is_heartbeat_due(),
             }
         }
     }
+}
+
+async fn write_keys(services: &Services, kv: &KvClient, wake: &Wake) -> Infallible {
+    let (mut changes, mut everything) = (wake.keys.subscribe(), wake.everything.subscribe());
+    let mut backoff = Backoff::default();
+    loop {
+        if let Err(error) = keys::write(services, kv).await {
+            retry(&mut backoff, "keys", &error).await;
+            continue;
+        }
+        backoff = Backoff::default();
+        sleep(WRITE_INTERVAL).await;
+        // Either way they are due. The senders live as long as the process.
+        tokio::select! {
+            _ = changes.changed() => {}
+            _ = everything.changed() => {}
+        }
+    }
+}
+
+async fn retry(backoff: &mut Backoff, what: &str, error: &PublishError) {
+    let wait = backoff.next();
+    tracing::warn!(%error, retry_in_ms = wait.as_millis(), "cannot publish {what}");
+    sleep(wait).await;
 }
 
 /// When the last read began that came back.

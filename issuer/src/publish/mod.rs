@@ -4,6 +4,7 @@
 //! ledger says at that moment, so a failed write, a crash or a change of leader loses nothing. A leader that was frozen and
 //! goes on may still finish a write; that harms nobody, because readers never go back to a lower number.
 
+mod keys;
 mod kv;
 mod lead;
 mod pace;
@@ -21,7 +22,7 @@ use pace::Due;
 pub use writer::PublishError;
 use writer::Writer;
 
-/// How often [`republish`] tries where KV says that the head was written only just now.
+/// How often [`republish`] tries where KV says that a key was written only just now.
 const ATTEMPTS: u32 = 5;
 
 /// Calls for the publisher. One that comes while it is busy is answered by its next write, one that comes before there is
@@ -48,15 +49,24 @@ pub async fn republish(services: &Services, kv: &KvClient) -> Result<(), Publish
         .await
         .map_err(Fault::from)?;
     let mut writer = Writer::new(services, kv);
-    let (mut due, mut attempt) = (Due::everything(services), 1);
+    let (mut due, mut attempt) = (Due::EVERYTHING, 1);
     while let Err(error) = writer.write(&mut due).await {
-        if attempt == ATTEMPTS || !error.is_too_soon() {
-            return Err(error);
-        }
-        attempt += 1;
-        sleep(pace::jittered(pace::WRITE_INTERVAL)).await;
+        again(&mut attempt, error).await?;
+    }
+    while let Err(error) = keys::write(services, kv).await {
+        again(&mut attempt, error).await?;
     }
     Ok(signals::call(&mut conn, Signal::Republish)
         .await
         .map_err(Fault::from)?)
+}
+
+/// Waits where the same may succeed a moment later.
+async fn again(attempt: &mut u32, error: PublishError) -> Result<(), PublishError> {
+    if *attempt == ATTEMPTS || !error.is_too_soon() {
+        return Err(error);
+    }
+    *attempt += 1;
+    sleep(pace::jittered(pace::WRITE_INTERVAL)).await;
+    Ok(())
 }

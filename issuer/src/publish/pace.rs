@@ -3,35 +3,29 @@
 use std::time::Duration;
 
 use crate::entropy;
-use crate::services::Services;
 
 /// KV takes one write a second for each key.
 pub(super) const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is to be written.
+/// What is to be written of the revocations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    /// The head of the revocations.
+    /// The head.
     pub(super) head: bool,
     /// A new base, and the head over it.
     pub(super) base: bool,
-    /// The key set.
-    pub(super) keys: bool,
 }
 
 impl Due {
-    /// All that is ever written.
-    pub(super) fn everything(services: &Services) -> Self {
-        Self {
-            head: true,
-            base: true,
-            keys: services.keyring.is_published(),
-        }
-    }
+    /// All of it.
+    pub(super) const EVERYTHING: Self = Self {
+        head: true,
+        base: true,
+    };
 
     /// Whether there is anything.
     pub(super) const fn any(self) -> bool {
-        self.head || self.base || self.keys
+        self.head || self.base
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is written: a base now and then, the head at every change, the keys.
+//! What is written of the revocations: a base now and then, the head at every change.
 
 use std::time::Duration;
 
@@ -80,22 +80,15 @@ impl<'a> Writer<'a> {
 
     /// Writes what is due, and takes it off `due` part by part: after a failure the rest is still due.
     pub(super) async fn write(&mut self, due: &mut Due) -> Result<(), PublishError> {
-        let mut pairs = vec![];
-        let mut head = None;
-        if due.head || due.base {
-            let composed = self.compose(due).await?;
-            pairs.push(Pair {
-                key: wire::kv::REVOCATIONS_HEAD.to_owned(),
-                value: composed.bytes,
-                ttl: None,
-            });
-            head = Some((Stopwatch::start(), composed.made_at));
-        }
-        if due.keys {
-            pairs.push(self.keys().await?);
-        }
-        self.kv.write(pairs).await?;
-        self.last_head = head.or(self.last_head);
+        let head = self.compose(due).await?;
+        let composed = Stopwatch::start();
+        let pair = Pair {
+            key: wire::kv::REVOCATIONS_HEAD.to_owned(),
+            value: head.bytes,
+            ttl: None,
+        };
+        self.kv.write(vec![pair]).await?;
+        self.last_head = Some((composed, head.made_at));
         *due = Due::default();
         Ok(())
     }
@@ -122,6 +115,24 @@ impl<'a> Writer<'a> {
         {
             return Ok(head);
         }
+        let mut head = self.over_new_base(due).await?;
+        if head.bytes.len() > HEAD_LIMIT {
+            // More came while KV took the base than a head may hold.
+            head = self.over_new_base(due).await?;
+        }
+        let bytes = head.bytes.len();
+        if bytes > HEAD_LIMIT {
+            // A KV as slow as that would never be done. A large head now is better than a small one that never comes.
+            tracing::warn!(
+                bytes,
+                "a large head: revocations come faster than KV takes bases"
+            );
+        }
+        Ok(head)
+    }
+
+    /// The head over a base that is cut and written for it.
+    async fn over_new_base(&mut self, due: &mut Due) -> Result<Head, PublishError> {
         let base = self.cut().await?;
         (due.base, due.head) = (false, true);
         // However long that took, and however much came meanwhile: what is written is never older than it must be.
@@ -162,18 +173,6 @@ impl<'a> Writer<'a> {
     async fn encode(&self, update: Update) -> Result<Vec<u8>, PublishError> {
         let secret = self.services.config.edge_secret().clone();
         Ok(tokio::task::spawn_blocking(move || update.encode(&secret)).await?)
-    }
-
-    async fn keys(&self) -> Result<Pair, PublishError> {
-        let services = self.services;
-        let now = services.clock.now();
-        services.keyring.reload(&services.store, now).await?;
-        let secret = services.config.edge_secret();
-        Ok(Pair {
-            key: wire::kv::KEY_SET.to_owned(),
-            value: services.keyring.verifying().publish(now, secret),
-            ttl: None,
-        })
     }
 }
 
