@@ -2,10 +2,18 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use zeroize::ZeroizeOnDrop;
 
 /// A key whose two pad blocks are already hashed.
 #[derive(Clone)]
 pub(crate) struct HmacKey(Hmac<Sha256>);
+
+/// What an HMAC is made of, two states of SHA-256 and a block, is wiped on drop, as long as Cargo.toml asks `sha2` for it:
+/// else this does not compile.
+const _: () = {
+    const fn is_wiped<T: ZeroizeOnDrop>() {}
+    is_wiped::<Sha256>();
+};
 
 impl HmacKey {
     pub(crate) fn new(key: &[u8]) -> Self {
