@@ -113,10 +113,14 @@ impl JwtVerifier for VerifyKey {
     }
 }
 
-/// Project Wycheproof's vectors, which hold the mistakes that implementations made before.
-#[cfg(all(test, not(target_arch = "wasm32")))]
+/// Project Wycheproof's vectors, which hold the mistakes that implementations made before; natively and in wasm.
+#[cfg(test)]
 mod tests {
-    use wycheproof::{TestResult, eddsa, mac};
+    use aes_gcm::aead::{Aead as _, Payload};
+    use aes_gcm::{Aes256Gcm, KeyInit as _};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+    use wycheproof::{TestResult, aead, eddsa, mac};
 
     use super::*;
 
@@ -160,6 +164,38 @@ mod tests {
                 );
                 seen += 1;
             }
+        }
+        assert!(seen > 50, "{seen} vectors");
+    }
+
+    /// The primitive under seals: XAES-256-GCM is AES-256-GCM with a key and a nonce of its own for each message.
+    #[test]
+    fn aes_256_gcm_opens_what_is_valid_and_nothing_else() {
+        let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
+        let mut seen = 0;
+        let ours = set
+            .test_groups
+            .iter()
+            .filter(|group| (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 128));
+        for test in ours.flat_map(|group| &group.tests) {
+            let cipher = Aes256Gcm::new_from_slice(&test.key).unwrap();
+            let nonce: [u8; 12] = test.nonce[..].try_into().unwrap();
+            let sealed = [&test.ct[..], &test.tag].concat();
+            let payload = Payload {
+                msg: &sealed,
+                aad: &test.aad,
+            };
+            let opened = cipher.decrypt(&nonce.into(), payload).ok();
+            let valid = test.result == TestResult::Valid;
+            let expected = valid.then(|| test.pt.to_vec());
+            assert_eq!(opened, expected, "{}: {}", test.tc_id, test.comment);
+            let payload = Payload {
+                msg: &test.pt,
+                aad: &test.aad,
+            };
+            let made = cipher.encrypt(&nonce.into(), payload).unwrap();
+            assert_eq!(made == sealed, valid, "{}: {}", test.tc_id, test.comment);
+            seen += 1;
         }
         assert!(seen > 50, "{seen} vectors");
     }
