@@ -2,7 +2,7 @@
 
 use shared::assertion::AssertionKey;
 use shared::key::{KeySet, VerifyingKey};
-use shared::secret::{RootSecret, SecretError};
+use shared::secret::{RootSecret, SecretError, SecretText};
 use shared::wire;
 
 use crate::client_ip::ClientIp;
@@ -24,7 +24,7 @@ pub struct Config {
     /// Shared with the issuer, the newest first.
     pub edge_secrets: Vec<RootSecret>,
     /// What the issuer knows this edge by.
-    pub edge_token: String,
+    pub edge_token: SecretText,
     /// Signs what the origin is told.
     pub assertion_key: HiddenKey,
     /// Set if tokens are signed with `JWT_SECRET`: then no key set is loaded.
@@ -82,7 +82,7 @@ impl Config {
         let edge_secrets = secrets("EDGE_SECRET")?;
         let edge_token = edge_secrets
             .first()
-            .map(wire::edge_token)
+            .map(|secret| SecretText::new(wire::edge_token(secret)))
             .ok_or(BadConfig::Missing("EDGE_SECRET"))?;
         let origin_secrets = secrets("ORIGIN_SECRET")?;
         let origin_secret = origin_secrets

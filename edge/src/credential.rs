@@ -1,11 +1,13 @@
 //! What a request offers to prove who sent it: the session's cookies, or a bearer token. Never both.
 
+use std::fmt;
+
 use shared::cookie::{Cookies, Found};
 use shared::key::KeySet;
 use shared::token;
 
 /// The credential, unproven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// None.
     Absent,
@@ -18,6 +20,22 @@ pub enum Credential<'a> {
         /// The refresh token.
         refresh: Option<&'a str>,
     },
+}
+
+/// Says what there is, never a token.
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let there = |token: &Option<&str>| token.map(|_| format_args!("…"));
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Bearer(_) => f.write_str("Bearer(…)"),
+            Self::Cookies { access, refresh } => f
+                .debug_struct("Cookies")
+                .field("access", &there(access))
+                .field("refresh", &there(refresh))
+                .finish(),
+        }
+    }
 }
 
 /// Why what is offered is not looked at.
@@ -192,6 +210,27 @@ mod tests {
                 Ok(Credential::Bearer("a.b.c")),
                 "{spelling}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_offered_does_not_print() {
+        let cookies = "__Host-Http-access=tok-a; __Host-Http-refresh=tok-b";
+        for (cookie, authorization, printed) in [
+            (None, None, "Ok(Absent)"),
+            (None, Some("Bearer tok-c"), "Ok(Bearer(…))"),
+            (
+                Some(cookies),
+                None,
+                "Ok(Cookies { access: Some(…), refresh: Some(…) })",
+            ),
+            (
+                Some("__Host-Http-refresh=tok-b"),
+                None,
+                "Ok(Cookies { access: None, refresh: Some(…) })",
+            ),
+        ] {
+            assert_eq!(format!("{:?}", offered(cookie, authorization)), printed);
         }
     }
 

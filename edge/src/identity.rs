@@ -143,9 +143,10 @@ impl<'a> Onward<'a> {
     pub fn to_issuer(config: &Config, target: &Target<'_>, client_ip: Option<&'a str>) -> Self {
         let base = config.issuer.as_str();
         let mut onward = Self::new(Upstream::Issuer, base, &target.path_and_query());
-        onward
-            .set
-            .push((header::EDGE_TOKEN, config.edge_token.clone().into()));
+        onward.set.push((
+            header::EDGE_TOKEN,
+            config.edge_token.expose().to_owned().into(),
+        ));
         onward
             .set
             .push((header::CLIENT_IP, client_ip.unwrap_or_default().into()));

@@ -61,7 +61,14 @@ fn what_is_missing_or_wrong_is_named() {
 fn no_message_holds_a_secret() {
     let error = with("EDGE_SECRET", Some("tell-nobody")).unwrap_err();
     assert!(!error.to_string().contains("tell-nobody"), "{error}");
-    assert!(!format!("{:?}", with("JWT_SECRET", None).unwrap()).contains("mJ4v"));
+    let config = with("JWT_SECRET", Some("9f3c1e7ab45d2086ee17c94b60fa8d23")).unwrap();
+    let printed = format!("{config:?}");
+    assert!(printed.contains("http://issuer.internal:8081"), "{printed}");
+    let secrets = ["EDGE_SECRET", "ORIGIN_SECRET"].map(|name| setting(name).unwrap());
+    let token = config.edge_token.expose().to_owned();
+    for secret in secrets.into_iter().chain([token, "9f3c1e7a".to_owned()]) {
+        assert!(secret.len() >= 8 && !printed.contains(&secret), "{secret}");
+    }
 }
 
 #[test]

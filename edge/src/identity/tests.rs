@@ -91,7 +91,7 @@ fn the_issuer_gets_the_cookies_and_the_edges_token() {
     let target = Target::parse("https://site.test/auth/login?x").unwrap();
     let config = fixtures::config();
     let text = Onward::to_issuer(&config, &target, Some("192.0.2.7")).encode();
-    let token = &config.edge_token;
+    let token = config.edge_token.expose();
     assert_eq!(
         text,
         format!(

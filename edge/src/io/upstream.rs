@@ -79,7 +79,7 @@ pub(crate) async fn issuer(
 ) -> Result<Response, Refusal> {
     let send = || -> Result<js_sys::Promise, JsValue> {
         let headers = Headers::new()?;
-        headers.set(header::EDGE_TOKEN, &config.edge_token)?;
+        headers.set(header::EDGE_TOKEN, config.edge_token.expose())?;
         for (name, value) in extra {
             headers.set(name, value)?;
         }
