@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use shared::revocation::{BaseName, Revocation, Update};
+use shared::revocation::{BaseName, Entry, OpenUpdate, Update};
+use shared::secret::RootSecret;
 
 use super::base::Base;
 use super::held::{Held, Read};
@@ -60,33 +61,53 @@ impl Model {
         }
     }
 
-    fn all(&self) -> BTreeSet<Revocation> {
-        let entry = |place: &Place| revocation(place.row.unsigned_abs());
+    fn all(&self) -> BTreeSet<Entry> {
+        let entry = |place: &Place| revocation(place.row.unsigned_abs()).entry;
         self.committed.iter().map(entry).collect()
     }
 }
 
-/// Whoever is told: an edge.
-#[derive(Default)]
+const SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+
+/// Whoever is told, in bytes: an edge.
 struct Reader {
     number: u64,
     base: Option<BaseName>,
-    entries: BTreeSet<Revocation>,
+    entries: BTreeSet<Entry>,
+    secrets: [RootSecret; 1],
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            base: None,
+            entries: BTreeSet::new(),
+            secrets: [RootSecret::parse(SECRET).unwrap()],
+        }
+    }
 }
 
 impl Reader {
-    fn take(&mut self, update: &Update) {
-        self.entries.extend(&update.entries);
-        self.number = self.number.max(update.number);
+    /// Takes what is sent, if it fits.
+    fn take(&mut self, update: &Update) -> bool {
+        let bytes = update.encode(&self.secrets[0]);
+        let open = OpenUpdate::open(&bytes, &self.secrets).unwrap();
+        let fits = open.fits(self.number, self.base);
+        if fits {
+            self.number = self.number.max(open.number);
+            self.base = open.base.or(self.base);
+            self.entries
+                .extend(open.entries.map(|revocation| revocation.entry));
+        }
+        fits
     }
 
     fn take_head(&mut self, head: &Update, base: &Update) {
-        let fits = head.since <= self.number || head.base == self.base;
-        if !fits {
-            self.take(base);
-            self.base = base.base;
+        if !self.take(head) {
+            assert!(self.take(base), "a base fits everybody");
+            assert!(self.take(head), "a head fits over its base");
         }
-        self.take(head);
     }
 }
 
@@ -127,7 +148,7 @@ struct Scene {
     postgres: Model,
     under_way: Vec<(Read, Tail)>,
     /// Committed when an answer was given that has arrived.
-    told: BTreeSet<Revocation>,
+    told: BTreeSet<Entry>,
     base: Option<(Base, Update)>,
     cuts: u64,
     by_feed: Reader,
@@ -147,7 +168,7 @@ impl Scene {
             }
             Step::Arrive(pick) if !self.under_way.is_empty() => {
                 let (read, tail) = self.under_way.remove(pick % self.under_way.len());
-                self.told.extend(tail.rows.iter().map(|(_, entry)| *entry));
+                self.told.extend(tail.rows.iter().map(|(_, row)| row.entry));
                 self.held.apply(read, tail);
             }
             Step::Cut => {
@@ -156,7 +177,7 @@ impl Scene {
             }
             Step::FollowFeed => {
                 if let Some(update) = self.held.delta(self.by_feed.number, NOW) {
-                    self.by_feed.take(&update);
+                    assert!(self.by_feed.take(&update), "an answer fits who asked");
                 }
             }
             Step::FollowHead => {
@@ -190,7 +211,7 @@ proptest! {
         let mut scene = Scene::default();
         for step in steps {
             scene.step(step);
-            let held: BTreeSet<Revocation> = scene.held.rows.values().copied().collect();
+            let held: BTreeSet<Entry> = scene.held.rows.values().map(|row| row.entry).collect();
             prop_assert_eq!(&held, &scene.told);
         }
         scene.finish();
