@@ -50,15 +50,17 @@ fn is_test_file(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem == "tests")
 }
 
+/// Without what stands in an inline test module, which is the end of a file, and behind `//`.
 fn without_tests_and_comments(text: &str) -> String {
-    let tests = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
-    let code = tests.iter().fold(text, |code, start| {
-        code.split(start).next().unwrap_or_default()
-    });
-    code.lines()
-        .map(|line| line.split_once("//").map_or(line, |(code, _)| code))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let mut code: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let is_test = code.last().is_some_and(|last| *last == "#[cfg(test)]");
+        if is_test && line.contains("mod ") && line.ends_with('{') {
+            break;
+        }
+        code.push(line.split_once("//").map_or(line, |(code, _)| code));
+    }
+    code.join("\n")
 }
 
 /// `file: needle` for every file of `krate` that holds a needle and that `allowed` does not name.
@@ -116,28 +118,74 @@ fn the_issuer_has_one_clock_and_one_source_of_randomness() {
     assert_none(&found, "randomness is drawn in issuer/src/entropy.rs");
 }
 
+/// Whether a string of `code` begins as a statement of SQL does, in whatever case.
+fn has_statement(code: &str) -> bool {
+    const VERBS: [&str; 9] = [
+        "select",
+        "insert into",
+        "update",
+        "delete from",
+        "with",
+        "truncate",
+        "notify",
+        "listen",
+        "begin",
+    ];
+    let lower = code.to_lowercase();
+    lower.split('"').skip(1).any(|text| {
+        let words = text.trim_start_matches('\\').trim_start();
+        VERBS.iter().any(|verb| {
+            words.strip_prefix(verb).is_some_and(|rest| {
+                rest.starts_with(char::is_whitespace)
+                    && rest
+                        .trim_start()
+                        .starts_with(|char: char| char.is_alphanumeric() || "*($_".contains(char))
+            })
+        })
+    })
+}
+
 #[test]
 fn all_sql_is_in_the_store() {
-    let sql = [
+    // By what calls it, and by how it reads.
+    let calls = [
         "sqlx::query",
         "query_as",
         "query_scalar",
-        "INSERT INTO",
-        "DELETE FROM",
-        "SELECT ",
+        "raw_sql",
+        "QueryBuilder",
+        ".execute(",
+        ".fetch_one(",
+        ".fetch_all(",
+        ".fetch_optional(",
     ];
-    let found = violations("issuer", &sql, |path| {
-        path.starts_with("store/") || path == "store.rs"
-    });
-    assert_none(&found, "SQL stands under issuer/src/store");
-    assert_none(
-        &violations("edge", &sql, |_| false),
-        "the edge knows no SQL",
-    );
-    assert_none(
-        &violations("shared", &sql, |_| false),
-        "shared knows no SQL",
-    );
+    for (krate, in_store) in [("issuer", true), ("edge", false), ("shared", false)] {
+        let is_store = |path: &str| in_store && path.starts_with("store/");
+        let found = violations(krate, &calls, is_store);
+        assert_none(&found, "SQL is run under issuer/src/store");
+        let found = sources(krate)
+            .into_iter()
+            .filter(|source| !is_store(&source.path));
+        let found = found.filter(|source| has_statement(&source.code));
+        let found = found
+            .map(|source| format!("{krate}/src/{}", source.path))
+            .collect();
+        assert_none(&found, "SQL stands under issuer/src/store");
+    }
+}
+
+#[test]
+fn sql_is_known_when_it_is_seen() {
+    let store = sources("issuer").into_iter();
+    let store =
+        store.filter(|source| source.path.starts_with("store/") && source.path != "store/mod.rs");
+    for source in store {
+        assert!(has_statement(&source.code), "{}", source.path);
+    }
+    assert!(has_statement("run(\"SELECT 1\")") && has_statement("r#\"\n  delete from users\"#"));
+    assert!(!has_statement(
+        "tokio::select! { a => b } \"sent\" \"update: none\""
+    ));
 }
 
 #[test]
@@ -213,49 +261,205 @@ fn crates_depend_in_one_direction() {
     );
 }
 
-/// What may be imported by whom inside a crate: only from further right.
-const ORDER: [(&str, &[&str]); 2] = [
+/// The modules of each crate in the order of DESIGN's lists: each may import what stands further right.
+const ORDER: [(&str, &[&str]); 3] = [
+    (
+        "shared",
+        &[
+            "assertion",
+            "csrf",
+            "refresh_token",
+            "revocation",
+            "seal",
+            "token",
+            "wire",
+            "claims",
+            "jws",
+            "key",
+            "cookie",
+            "envelope",
+            "id",
+            "provider",
+            "rejection",
+            "strict",
+            "time",
+            "base64url",
+            "hmac_sha256",
+            "secret",
+        ],
+    ),
     (
         "edge",
         &[
             "io",
             "gate",
+            "preflight",
+            "csrf",
+            "freshness",
+            "token_cache",
             "reply",
+            "caching",
             "identity",
             "verdict",
             "refusal",
             "config",
             "policy",
             "rule",
+            "view",
             "credential",
+            "client_ip",
             "target",
         ],
     ),
     (
         "issuer",
         &[
-            "app", "http", "publish", "sweep", "mint", "keyring", "password", "store", "session",
+            "cli",
+            "app",
+            "http",
+            "signals",
+            "publish",
+            "sweep",
+            "services",
+            "users",
+            "sign_in",
+            "ending",
+            "fault",
+            "mint",
+            "keyring",
+            "password",
+            "ledger",
+            "store",
+            "session",
             "config",
+            "telemetry",
+            "entropy",
+            "time",
         ],
     ),
 ];
 
+/// The modules of its own crate that `code` names: in paths, and in the braces of `use crate::{…}`.
+fn imported(code: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for (at, start) in code.match_indices("crate::") {
+        let rest = &code[at + start.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            found.insert(first_word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let parts = list.split_inclusive(['{', ',', '}']);
+        let mut outermost = true;
+        for part in parts {
+            if depth == 0 && outermost {
+                found.insert(first_word(part.trim_start()));
+            }
+            match part.chars().next_back() {
+                Some('{') => depth += 1,
+                Some('}') if depth == 0 => break,
+                Some('}') => depth -= 1,
+                _ => {}
+            }
+            outermost = depth == 0 && part.ends_with(',');
+        }
+    }
+    found.remove("");
+    found
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text.find(|char: char| !char.is_alphanumeric() && char != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// The module at the top of a crate to which a file belongs.
+fn module(path: &str) -> &str {
+    path.split(['/', '.']).next().unwrap_or(path)
+}
+
 #[test]
 fn imports_inside_a_crate_go_one_way() {
     for (krate, order) in ORDER {
-        for source in sources(krate) {
-            let module = source.path.split(['/', '.']).next().unwrap();
+        let sources = sources(krate);
+        let modules: BTreeSet<&str> = sources.iter().map(|source| module(&source.path)).collect();
+        let known = order.iter().chain(&["lib", "main", "fixtures"]).copied();
+        let known: BTreeSet<&str> = known.collect();
+        let unknown: Vec<_> = modules.difference(&known).collect();
+        assert!(
+            unknown.is_empty(),
+            "{krate}: where do {unknown:?} stand in ORDER?"
+        );
+        for source in &sources {
+            let module = module(&source.path);
             let Some(place) = order.iter().position(|name| *name == module) else {
                 continue;
             };
+            let imports = imported(&source.code);
             for earlier in &order[..place] {
                 assert!(
-                    !source.code.contains(&format!("crate::{earlier}::")),
+                    !imports.contains(earlier),
                     "{krate}/src/{} imports crate::{earlier}, which stands above it",
                     source.path
                 );
             }
+            // `super` must not lead out of a module unseen.
+            let depth = source.path.trim_end_matches("/mod.rs").matches('/').count();
+            let out = format!("{}::", vec!["super"; depth + 1].join("::"));
+            assert!(
+                !source.code.contains(&out),
+                "{krate}/src/{}: {out}",
+                source.path
+            );
         }
+    }
+}
+
+#[test]
+fn both_spellings_of_an_import_are_seen() {
+    let code = "use crate::time::Clock;\nuse crate::{\n    http, publish::{self, KvClient as Kv},\n    sweep,\n};\nlet x = crate::mint::f();";
+    let expected = BTreeSet::from(["time", "http", "publish", "sweep", "mint"]);
+    assert_eq!(imported(code), expected);
+    let cut = without_tests_and_comments(
+        "#[cfg(test)]\nmod model;\nuse crate::a::B; // crate::c\n#[cfg(test)]\npub(super) mod tests {\nuse crate::d;",
+    );
+    assert_eq!(imported(&cut), BTreeSet::from(["a"]));
+    let app = sources("issuer")
+        .into_iter()
+        .find(|source| source.path == "app.rs");
+    let app = app.expect("issuer/src/app.rs").code;
+    assert!(imported(&app).contains("sweep"), "as it is written there");
+}
+
+/// No header of ours may come from outside: the entry drops what begins as they all do.
+#[test]
+fn the_entry_drops_every_header_of_ours() {
+    let entry = fs::read_to_string(root().join("edge/entry.js")).unwrap();
+    let test = "name.startsWith(\"";
+    let prefixes: Vec<&str> = entry
+        .split(test)
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap_or_default())
+        .collect();
+    assert_eq!(prefixes.len(), 1, "one prefix in entry.js: {prefixes:?}");
+    let wire = fs::read_to_string(root().join("shared/src/wire.rs")).unwrap();
+    let headers = wire.split("pub mod header {").nth(1).unwrap();
+    let headers = headers.split("\n}").next().unwrap();
+    let names: Vec<&str> = headers
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub const ")?.split('"').nth(1))
+        .collect();
+    assert_eq!(names.len(), headers.matches("pub const ").count());
+    assert!(
+        names.len() >= 6 && names.contains(&shared::wire::header::ASSERTION),
+        "{names:?}"
+    );
+    for name in names {
+        assert!(
+            !prefixes[0].is_empty() && name.starts_with(prefixes[0]),
+            "{name} does not begin with {:?}",
+            prefixes[0]
+        );
     }
 }
 
