@@ -111,7 +111,12 @@ async fn dry_run() -> Result<String> {
         anyhow::Ok(tools.npm)
     })
     .await??;
-    let wrangler = Command::new(npm.bin("wrangler"))
+    let mut wrangler = Command::new(npm.bin("wrangler"));
+    // It calls cargo.
+    for name in workspace::told_by_cargo() {
+        wrangler.env_remove(name);
+    }
+    let wrangler = wrangler
         .args(["deploy", "--dry-run"])
         .current_dir(workspace::root())
         .env("PATH", npm.path())

@@ -1,5 +1,6 @@
 //! Where things lie: the repository, the target folder, scratch space.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -18,20 +19,25 @@ pub fn target() -> PathBuf {
 }
 
 /// A call of cargo in the repository.
-///
-/// What `cargo run` tells a program about its own package is taken away: build scripts that look at it (ring's does) would
-/// run again at every change between a call from a shell and one from here, and half the tree would be compiled anew.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.args(arguments).current_dir(root());
-    let of_cargo_run = |name: &std::ffi::OsStr| {
-        let name = name.to_string_lossy();
-        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-    };
-    for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo_run(name)) {
+    for name in told_by_cargo() {
         cargo.env_remove(name);
     }
     cargo
+}
+
+/// The variables of our environment by which `cargo run` and `cargo test` tell a program about its own package.
+///
+/// Take them away from whatever calls cargo, such as wrangler: build scripts that look at them (ring's does) would run again
+/// at every change between a call from a shell and one from here, and half the tree would be compiled anew.
+pub fn told_by_cargo() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    })
 }
 
 /// This process's own folder, removed when the process has ended, however it ends.
@@ -93,5 +99,19 @@ mod tests {
     fn the_root_holds_the_workspace() {
         assert!(root().join("Cargo.lock").is_file());
         assert!(root().join("wrangler.toml").is_file() || root().join("edge").is_dir());
+    }
+
+    #[test]
+    fn a_cargo_of_ours_hears_nothing_of_the_package_that_calls_it() {
+        let cargo = cargo(&["build"]);
+        for told in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            assert!(std::env::var_os(told).is_some(), "cargo test sets {told}");
+            assert!(
+                cargo
+                    .get_envs()
+                    .any(|change| change == (told.as_ref(), None)),
+                "{told} is passed on"
+            );
+        }
     }
 }

@@ -136,6 +136,10 @@ pub(super) fn edge(npm: &Npm, state: &State, texts: &[(String, String)]) -> Resu
         .arg("--persist-to")
         .arg(state.folder().join("wrangler"));
     command.current_dir(workspace::root());
+    // It calls cargo.
+    for name in workspace::told_by_cargo() {
+        command.env_remove(name);
+    }
     // Nothing is sent anywhere, and stacks on several ports know nothing of each other.
     command
         .env("WRANGLER_SEND_METRICS", "false")
