@@ -12,6 +12,7 @@ mod ending;
 mod faults;
 mod freshness;
 mod guard;
+mod keys;
 mod layers;
 mod limit;
 mod login;

@@ -9,7 +9,9 @@ use harness::wait::until;
 use shared::cookie;
 use shared::wire::kv;
 
-use crate::support::{access_token, operator, until_published};
+use crate::support::{access_token, operator, published, until_published};
+
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_strict_route_refuses_an_ended_session_within_two_seconds() -> Result<()> {
@@ -55,8 +57,19 @@ async fn what_was_ended_while_kv_was_down_arrives_when_it_is_back() -> Result<()
     let system = System::start().await?;
     let owner = system.login(&BOB).await?;
     let thief = owner.copy();
+    until("keys", SOON, async || {
+        system.kv.value(kv::KEY_SET).is_some() && published(&system).is_ok()
+    })
+    .await?;
     system.kv.set_write_fault(Fault::Down);
     owner.logout().await?.expect(204)?;
+    // The second is surely of a head that tells of it, and a retry.
+    let refusals = system.kv.refusals();
+    until("two writes to be refused", SOON, async || {
+        system.kv.refusals() >= refusals + 2
+    })
+    .await?;
+    ensure!(published(&system)?.entries().is_empty());
     system.kv.set_write_fault(None);
     until_published(&system).await?;
     system.edges[0].restart().await?;
@@ -90,16 +103,11 @@ async fn what_was_ended_right_before_a_crash_is_published_after_it() -> Result<(
 #[tokio::test]
 async fn another_issuer_publishes_when_the_publisher_is_killed() -> Result<()> {
     let system = System::builder().issuers(2).processes().start().await?;
-    until_published(&system).await?;
-    for dying in 0..2 {
-        let living = 1 - dying;
+    until("a head", SOON, async || published(&system).is_ok()).await?;
+    for dying in [0, 1] {
         system.issuers[dying].kill().await?;
-        let client = system.issuer_client(living)?;
-        let credentials = serde_json::json!({"email": BOB.email, "password": BOB.password});
-        client
-            .post_json("/auth/login", &credentials)
-            .await?
-            .expect(200)?;
+        let client = system.issuer_client(1 - dying)?;
+        client.sign_in(&BOB).await?.expect(200)?;
         client.logout().await?.expect(204)?;
         until_published(&system).await?;
         system.issuers[dying].restart().await?;

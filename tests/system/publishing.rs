@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use harness::system::{BOB, Link, System};
 use harness::wait::{eventually, until};
 use shared::id::Fingerprint;
 use shared::revocation::{Entry, Update};
+use shared::time::UnixMillis;
 use shared::wire::kv;
 use sqlx::PgConnection;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::{feed, operator, published, until_published};
 
@@ -64,7 +67,7 @@ impl Follower {
 
     /// Follows until exactly this is known.
     async fn until(&mut self, system: &System, expected: &BTreeSet<Entry>) -> Result<()> {
-        let asked = tokio::time::Instant::now();
+        let asked = Instant::now();
         while self.known != *expected {
             ensure!(
                 asked.elapsed() < SOON && self.known.is_subset(expected),
@@ -102,7 +105,7 @@ async fn the_feed_skips_nothing_while_a_transaction_is_held_open_across_others()
 #[tokio::test]
 async fn the_feed_skips_nothing_in_a_crowd_of_transactions() -> Result<()> {
     let system = issuers(1).await?;
-    let mut running = tokio::task::JoinSet::new();
+    let mut running = JoinSet::new();
     for writer in 0..6_i64 {
         let mut db = system.db.connect().await?;
         running.spawn(async move {
@@ -216,39 +219,117 @@ async fn an_emptied_kv_is_rebuilt_and_the_leader_goes_on_from_there() -> Result<
     Ok(())
 }
 
-#[tokio::test]
-async fn a_frozen_leader_is_replaced_and_does_no_harm_later() -> Result<()> {
-    let system = System::builder()
-        .issuers(2)
-        .edges(0)
-        .processes()
-        .start()
-        .await?;
+/// How soon another issuer publishes once the one that does is gone.
+const TAKEN_OVER: Duration = Duration::from_secs(5);
+
+/// How often that is tried before it counts as too slow. What is promised is a matter of the issuers; on a machine that is
+/// busy with other things any one try may be late through no fault of theirs, but hardly each. Were it a matter of theirs,
+/// each would be.
+const TRIES: usize = 4;
+
+/// Two issuers that are processes, and a head.
+async fn pair() -> Result<System> {
+    let builder = System::builder().issuers(2).edges(0).processes();
+    let system = builder.start().await?;
     until("a head", SOON, async || published(&system).is_ok()).await?;
-    let publishes = "publishing to KV";
-    let mut leader = usize::from(!system.issuers[0].log().await.contains(publishes));
-    for _ in 0..2 {
+    Ok(system)
+}
+
+/// How long after `begun` a head stands in KV that was read from Postgres when the leader was gone: by another issuer.
+async fn until_taken_over(system: &System, begun: UnixMillis) -> Result<Duration> {
+    let gone_at = system.clock().now();
+    until("a head of the other issuer", SOON, async || {
+        published(system).is_ok_and(|found| found.head.made_at > gone_at)
+    })
+    .await?;
+    let took = system.clock().now().since(begun);
+    println!("taken over after {took:?}");
+    Ok(took)
+}
+
+#[tokio::test]
+async fn a_frozen_leader_is_replaced_within_5_seconds_and_does_no_harm_later() -> Result<()> {
+    let system = pair().await?;
+    let mut fastest = Duration::MAX;
+    for tries in 1..=TRIES {
+        let leader = system.publisher().context("a publisher")?;
+        let noticed = async || {
+            let log = system.issuers[leader].log().await;
+            log.matches("not publishing to KV").count()
+        };
+        let before = noticed().await;
+        let begun = system.clock().now();
         system.issuers[leader].freeze().await?;
-        let frozen_at = system.clock().now();
-        until("a head of the other issuer", SOON, async || {
-            published(&system).is_ok_and(|found| found.head.made_at > frozen_at)
-        })
-        .await?;
-        let made_at = published(&system)?.head.made_at;
-        println!("replaced after {:?}", made_at.since(frozen_at));
+        fastest = fastest.min(until_taken_over(&system, begun).await?);
         let number = published(&system)?.head.number;
         system.issuers[leader].thaw().await?;
-        let noticed = format!("not {publishes}");
-        until("it to notice", SOON, async || {
-            system.issuers[leader].log().await.contains(&noticed)
-        })
-        .await?;
-        leader = 1 - leader;
-        let client = system.issuer_client(leader)?;
+        until("it to notice", SOON, async || noticed().await > before).await?;
+        let client = system.issuer_client(1 - leader)?;
         client.sign_in(&BOB).await?.expect(200)?;
         client.logout().await?.expect(204)?;
         until_published(&system).await?;
         ensure!(published(&system)?.head.number >= number);
+        // Twice at least: there and back.
+        if tries > 1 && fastest <= TAKEN_OVER {
+            return Ok(());
+        }
     }
+    bail!("{TRIES} times frozen, never replaced within {TAKEN_OVER:?}: {fastest:?}")
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_replaced_within_5_seconds() -> Result<()> {
+    let system = pair().await?;
+    let mut fastest = Duration::MAX;
+    for _ in 0..TRIES {
+        let leader = system.publisher().context("a publisher")?;
+        let begun = system.clock().now();
+        system.issuers[leader].kill().await?;
+        fastest = fastest.min(until_taken_over(&system, begun).await?);
+        if fastest <= TAKEN_OVER {
+            return Ok(());
+        }
+        system.issuers[leader].restart().await?;
+    }
+    bail!("{TRIES} times killed, never replaced within {TAKEN_OVER:?}: {fastest:?}")
+}
+
+#[tokio::test]
+async fn a_burst_of_logouts_is_one_head_a_second() -> Result<()> {
+    const COUNT: usize = 50;
+    let limit = COUNT.to_string();
+    let builder = System::builder().edges(0);
+    let builder = builder.setting("MAX_CONCURRENT_SESSIONS", &limit);
+    let system = builder.start().await?;
+    // What holds the publisher back is to be its own pace.
+    system.kv.limit_writes(false);
+    let mut clients = Vec::new();
+    for _ in 0..COUNT {
+        let client = system.issuer_client(0)?;
+        client.sign_in(&BOB).await?.expect(200)?;
+        clients.push(client);
+    }
+    until("a head", SOON, async || published(&system).is_ok()).await?;
+    let (before, begun) = (system.kv.writes(kv::REVOCATIONS_HEAD), Instant::now());
+    let mut leaving = JoinSet::new();
+    for client in clients {
+        leaving.spawn(async move { client.logout().await?.expect(204).map(drop) });
+    }
+    for left in leaving.join_all().await {
+        left?;
+    }
+    until_published(&system).await?;
+    let (writes, took) = (
+        system.kv.writes(kv::REVOCATIONS_HEAD) - before,
+        begun.elapsed(),
+    );
+    println!("{writes} heads in {took:?}");
+    assert_eq!(published(&system)?.entries().len(), COUNT);
+    // Three for a burst of a second: at its begin, a second later, and one that was under way. More only as it lasts.
+    ensure!(
+        writes >= 1 && writes <= 3 + took.as_secs().saturating_sub(1),
+        "{writes} in {took:?}"
+    );
+    ensure!(took < SOON, "fewer seconds than logouts: {took:?}");
     Ok(())
 }

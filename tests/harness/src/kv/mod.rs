@@ -163,6 +163,11 @@ impl Kv {
     pub fn writes(&self, key: &str) -> u64 {
         self.store.writes(key)
     }
+
+    /// How many calls the public side did not serve because of a fault.
+    pub fn refusals(&self) -> u64 {
+        self.store.refusals()
+    }
 }
 
 /// The URL to which the public calls are appended: what `KV_API_URL` is.

@@ -41,6 +41,7 @@ pub(super) fn router(store: Arc<Store>) -> Router {
 
 async fn admit(State(store): State<Arc<Store>>, request: Request, next: Next) -> Response {
     if let Err(answer) = suffer(store.write_fault()).await {
+        store.note_refusal();
         return answer;
     }
     let offered = request
@@ -273,7 +274,9 @@ mod tests {
         );
         assert_eq!(bulk(&kv, API_TOKEN, one(json!({}))).await.0, 200);
         assert_eq!(bulk(&kv, API_TOKEN, one(json!({}))).await.0, 429);
+        assert_eq!(kv.refusals(), 0);
         kv.set_write_fault(Fault::Down);
         assert_eq!(bulk(&kv, API_TOKEN, one(json!({}))).await.0, 500);
+        assert_eq!(kv.refusals(), 1);
     }
 }

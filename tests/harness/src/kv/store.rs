@@ -52,6 +52,7 @@ struct Inner {
     written: BTreeMap<String, Instant>,
     reads: BTreeMap<(usize, String), u64>,
     writes: BTreeMap<String, u64>,
+    refusals: u64,
 }
 
 /// A key was written less than a second before.
@@ -209,6 +210,15 @@ impl Store {
 
     pub(super) fn writes(&self, key: &str) -> u64 {
         self.lock().writes.get(key).copied().unwrap_or_default()
+    }
+
+    /// A call of the public side was not served because of a fault.
+    pub(super) fn note_refusal(&self) {
+        self.lock().refusals += 1;
+    }
+
+    pub(super) fn refusals(&self) -> u64 {
+        self.lock().refusals
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

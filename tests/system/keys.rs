@@ -1,0 +1,208 @@
+//! The life of keys: those that sign tokens, and the one that seals them in Postgres.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use harness::system::{ADA, BOB, Client, System};
+use harness::wait::{eventually, until};
+use shared::cookie;
+use shared::key::KeySet;
+use shared::secret::RootSecret;
+use shared::wire::kv;
+
+use crate::support::{issuer, operator, published, until_published};
+
+const SOON: Duration = Duration::from_secs(20);
+const MINUTE: Duration = Duration::from_secs(60);
+
+const OLD: &str = "pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J";
+const NEW: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+
+/// The names of the keys that an issuer publishes.
+async fn jwks(system: &System, issuer: usize) -> Result<BTreeSet<String>> {
+    let client = system.issuer_client(issuer)?;
+    let answer = client.get("/.well-known/jwks.json").await?.expect(200)?;
+    let keys = answer.json()?["keys"].clone();
+    let keys = keys.as_array().context("an array of keys")?;
+    let kid = |key: &serde_json::Value| Some(key["kid"].as_str()?.to_owned());
+    keys.iter().map(kid).collect::<Option<_>>().context("a kid")
+}
+
+/// The names of the keys that edges find in KV.
+fn in_kv(system: &System) -> Option<BTreeSet<String>> {
+    let secret = system.issuers[0].settings().get("EDGE_SECRET")?;
+    let secrets = RootSecret::parse_list(secret).ok()?;
+    let (keys, _) = KeySet::open(&system.kv.value(kv::KEY_SET)?, &secrets).ok()?;
+    let kids = keys.keys().iter().map(|key| key.kid().to_owned());
+    Some(kids.collect())
+}
+
+/// The name of the key that signed a client's access token.
+fn signed_by(client: &Client) -> Result<String> {
+    let access = client.cookie(cookie::ACCESS).context("an access cookie")?;
+    Ok(shared::token::untrusted_kid(&access)?.to_string())
+}
+
+async fn rows(system: &System) -> Result<BTreeSet<String>> {
+    let mut db = system.db.connect().await?;
+    let kids: Vec<String> = sqlx::query_scalar("select kid from signing_keys")
+        .fetch_all(&mut db)
+        .await?;
+    Ok(kids.into_iter().collect())
+}
+
+/// As another issuer would.
+async fn call(system: &System, channel: &str) -> Result<()> {
+    let mut db = system.db.connect().await?;
+    sqlx::query("select pg_notify($1, '')")
+        .bind(channel)
+        .execute(&mut db)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_old_encryption_key_can_be_taken_away_after_a_rotation() -> Result<()> {
+    let mut system = System::builder()
+        .setting("ENCRYPTION_KEY", OLD)
+        .start()
+        .await?;
+    let client = system.login(&ADA).await?;
+    let late = system.login(&ADA).await?;
+    let signed = signed_by(&client)?;
+    let both = format!("{NEW},{OLD}");
+    system.issuers[0]
+        .reconfigure("ENCRYPTION_KEY", &both)
+        .await?;
+    // What the old key sealed opens, and is sealed by the new one from now on.
+    client.refresh().await?.expect(200)?;
+    system.issuers[0].reconfigure("ENCRYPTION_KEY", NEW).await?;
+    client.get("/api/x").await?.expect(200)?;
+    client.refresh().await?.expect(200)?;
+    client.get("/admin/x").await?.expect(200)?;
+    assert_eq!(signed_by(&client)?, signed, "the signing key is the same");
+    // Whoever did not come by while both were there signs in again.
+    late.refresh().await?.expect_problem(401, "token_invalid")?;
+    let refused = system.issuers[0].reconfigure("ENCRYPTION_KEY", OLD).await;
+    ensure!(refused.is_err(), "the old key opens nothing any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signing_key_is_replaced_without_anybody_noticing() -> Result<()> {
+    let system = System::builder().issuers(2).start().await?;
+    let client = system.login(&BOB).await?;
+    let old = signed_by(&client)?;
+    let printed = operator(&system, &["keys", "list"]).await?;
+    assert_eq!(printed.trim_end(), format!("{old}  EdDSA  signs"));
+
+    let printed = operator(&system, &["keys", "rotate"]).await?;
+    let (new, when) = printed.split_once(' ').context("a kid")?;
+    assert_eq!(when.trim_end(), "signs in 10 minutes");
+    let both = BTreeSet::from([old.clone(), new.to_owned()]);
+    for issuer in 0..2 {
+        until("the new key to be published", SOON, async || {
+            jwks(&system, issuer).await.is_ok_and(|kids| kids == both)
+        })
+        .await?;
+    }
+    until("the new key in KV", SOON, async || {
+        in_kv(&system).as_ref() == Some(&both)
+    })
+    .await?;
+    let printed = operator(&system, &["keys", "list"]).await?;
+    let listed = format!("{old}  EdDSA  signs\n{new}  EdDSA");
+    assert_eq!(printed.trim_end(), listed, "oldest first");
+    client.refresh().await?.expect(200)?;
+    assert_eq!(
+        signed_by(&client)?,
+        old,
+        "before every edge knows the new one"
+    );
+
+    system.advance(11 * MINUTE).await?;
+    let holder = client.copy();
+    client.refresh().await?.expect(200)?;
+    assert_eq!(signed_by(&client)?, new);
+    client.get("/api/x").await?.expect(200)?;
+    assert_eq!(signed_by(&holder)?, old);
+    holder.remove_cookie(cookie::REFRESH);
+    holder.get("/api/x").await?.expect(200)?;
+
+    // Twice the life of a token and a minute after the old key has signed the last one.
+    system.advance(31 * MINUTE).await?;
+    call(&system, "portcullis_keys").await?;
+    let one = BTreeSet::from([new.to_owned()]);
+    for issuer in 0..2 {
+        until("the old key to be gone", SOON, async || {
+            jwks(&system, issuer).await.is_ok_and(|kids| kids == one)
+        })
+        .await?;
+    }
+    assert_eq!(rows(&system).await?, one);
+    until("the old key gone from KV", SOON, async || {
+        in_kv(&system).as_ref() == Some(&one)
+    })
+    .await?;
+    client.refresh().await?.expect(200)?;
+    client.get("/api/x").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configured_secret_is_not_rotated_by_command() -> Result<()> {
+    let system = System::builder().edges(0).start().await?;
+    let secret = ("JWT_SECRET", "9f3c1e7ab45d2086ee17c94b60fa8d23");
+    let settings = system.issuers[0].settings().iter();
+    let settings = settings.filter(|(name, _)| *name != "ORIGIN_SECRET");
+    let settings: Vec<(&str, &str)> = settings
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .chain([secret])
+        .collect();
+    let ran = issuer(&["keys", "rotate"], &settings, "").await?;
+    ensure!(
+        !ran.success && ran.printed.contains("change that setting"),
+        "{}",
+        ran.printed
+    );
+    let ran = issuer(&["keys", "list"], &settings, "").await?;
+    ensure!(
+        ran.success && ran.printed.contains("HS256  signs"),
+        "{}",
+        ran.printed
+    );
+    assert_eq!(
+        rows(&system).await?.len(),
+        1,
+        "the stored one is left alone"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signing_key_that_nobody_can_open_holds_up_no_revocation() -> Result<()> {
+    let system = System::builder().edges(0).start().await?;
+    until("a head", SOON, async || published(&system).is_ok()).await?;
+    let kids = eventually("keys", SOON, async || in_kv(&system)).await?;
+    let mut db = system.db.connect().await?;
+    let broken = "insert into signing_keys (kid, sealed_seed, created_at, activates_at)
+                  values ('broken', decode(repeat('00', 80), 'hex'), now(), now() + interval '1 hour')";
+    sqlx::raw_sql(broken).execute(&mut db).await?;
+    // All of it is due, and the keys cannot be had.
+    call(&system, "portcullis_republish").await?;
+    let client = system.issuer_client(0)?;
+    for _ in 0..3 {
+        client.sign_in(&BOB).await?.expect(200)?;
+        client.logout().await?.expect(204)?;
+        until_published(&system).await?;
+    }
+    system.kv.remove(kv::KEY_SET);
+    sqlx::raw_sql("delete from signing_keys where kid = 'broken'")
+        .execute(&mut db)
+        .await?;
+    until("the keys to be back", SOON, async || {
+        in_kv(&system).as_ref() == Some(&kids)
+    })
+    .await
+}
