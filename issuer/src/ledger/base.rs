@@ -89,20 +89,10 @@ impl Held {
             .map_or(0, |(place, _)| place.xid.saturating_add(1))
     }
 
-    /// The transaction from which on there are at most `overlap` rows; 0 where there are no more in all.
+    /// The transaction from which on there are at most `overlap` rows; 0 where there are no more in all. It follows the
+    /// newest one that does not fit, and need not have rows: whoever knows all up to there fits, whatever came between.
     fn overlap_start(&self, overlap: usize) -> u64 {
-        let mut start = self.end();
-        let mut transaction = start;
-        for (passed, place) in self.rows.keys().rev().enumerate() {
-            if place.xid < transaction {
-                // Here begins an older one: all rows of the one before have been passed.
-                start = transaction;
-                transaction = place.xid;
-            }
-            if passed == overlap {
-                return start;
-            }
-        }
-        0
+        let left_out = self.rows.keys().rev().nth(overlap);
+        left_out.map_or(0, |place| place.xid.saturating_add(1))
     }
 }

@@ -66,6 +66,36 @@ fn a_new_base_sends_nobody_to_fetch_it_who_looks_often_enough() {
 }
 
 #[test]
+fn transactions_without_revocations_send_nobody_to_fetch_a_base() {
+    // Every tenth transaction ends 1,500 sessions; the others do something else.
+    let mut held = Held::default();
+    let mut revoke = |xid: u64| {
+        let read = held.begin(NOW);
+        let row = |row: u64| {
+            (
+                Place {
+                    xid,
+                    row: row.cast_signed(),
+                },
+                revocation(xid * 1500 + row),
+            )
+        };
+        let tail = Tail {
+            number: xid + 1,
+            rows: (0..1500).map(row).collect(),
+        };
+        held.apply(read, tail);
+        held.number
+    };
+    let known = [10, 20].map(&mut revoke)[1];
+    revoke(30);
+    let (base, _) = held.cut(BaseName::from_random(1), NOW).unwrap();
+    let head = held.head(&base, OVERLAP, NOW).unwrap();
+    assert_eq!(head.entries.len(), 1500);
+    assert!(head.since <= known, "{} and {known}", head.since);
+}
+
+#[test]
 fn a_transaction_larger_than_the_overlap_stands_in_the_base_alone() {
     let mut held = Held::default();
     let rows = (0..5000).map(|row| (Place { xid: 7, row }, revocation(row.unsigned_abs())));
