@@ -15,8 +15,9 @@ use tokio::time::timeout;
 const AT_ONCE: usize = 4;
 /// A cold edge has to fetch keys and revocations, and KV may be late with both.
 const WARM_UP: Duration = Duration::from_secs(90);
-/// How long one issuer may take to sign somebody out; then another is asked.
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long one issuer may take to sign somebody out; then another is asked, and its answer counts. Long enough that only a
+/// frozen one takes longer: one that is slow has done it before it is asked again, and the dead would seem to pass for less.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How often all issuers are asked in vain before that is an error.
 const TRIES: usize = 10;
 /// Where everybody was asked for and not all were answered as they should be, they are asked for again after this.
@@ -48,6 +49,17 @@ impl Person {
     /// What the session is asked for with.
     pub(super) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    fn gone_since(self, asked_at: Instant) -> Gone {
+        for watched in &self.watched {
+            watched.ended();
+        }
+        Gone {
+            person: self,
+            asked_at,
+            answered_at: Instant::now(),
+        }
     }
 
     fn hurry(&self) {
@@ -178,18 +190,14 @@ pub(super) async fn sign_out(
 async fn leave(person: Person, issuers: Vec<SocketAddr>) -> Result<Gone> {
     let asked_at = Instant::now();
     person.watched.iter().for_each(Watched::ending);
+    let mut last = String::new();
     for issuer in issuers.iter().cycle().take(issuers.len() * TRIES) {
-        let answer = timeout(PATIENCE, person.client.at(*issuer).logout()).await;
-        if matches!(answer, Ok(Ok(answer)) if answer.status() == 204) {
-            for watched in &person.watched {
-                watched.ended();
-            }
-            return Ok(Gone {
-                person,
-                asked_at,
-                answered_at: Instant::now(),
-            });
+        match timeout(PATIENCE, person.client.at(*issuer).logout()).await {
+            Ok(Ok(answer)) if answer.status() == 204 => return Ok(person.gone_since(asked_at)),
+            Ok(Ok(answer)) => last = answer.to_string(),
+            Ok(Err(error)) => last = format!("{error:#}"),
+            Err(_elapsed) => last = format!("no answer within {PATIENCE:?}"),
         }
     }
-    anyhow::bail!("no issuer signs anybody out")
+    anyhow::bail!("no issuer signs anybody out; the last said: {last}")
 }
