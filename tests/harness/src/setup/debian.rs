@@ -14,6 +14,8 @@ use crate::process;
 
 const COMPILER: &str = "rustc-web";
 const SOURCE: &str = "rust-web-src";
+/// The workspace's `rust-version`.
+const NEEDED: &str = env!("CARGO_PKG_RUST_VERSION");
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Runs the compiler with its libraries. Done here and not in cargo's environment, so that the libraries reach neither
@@ -48,15 +50,33 @@ fn candidate() -> Result<String> {
         apt_cache(&["show", "--no-all-versions", COMPILER])
             .ok()
             .and_then(|text| field(&text, "Version"))
+            .filter(|version| is_new_enough(version))
     };
     if let Some(version) = look() {
         return Ok(version);
     }
+    // Lists that are out of date name an older one.
     if process::is_root() {
         say("asking Debian's archive for its list of packages (apt-get update)");
         process::run("apt-get update", apt_get(&["update"]), LIMIT)?;
     }
-    look().with_context(|| format!("the package lists do not name {COMPILER}: run `sudo apt-get update` with Debian's security suite enabled"))
+    look().with_context(|| {
+        format!(
+            "the package lists name no {COMPILER} of Rust {NEEDED} or newer: run `sudo apt-get update` with Debian's security suite enabled"
+        )
+    })
+}
+
+fn is_new_enough(version: &str) -> bool {
+    release(version).is_some_and(|found| Some(found) >= release(NEEDED))
+}
+
+/// The release of Rust in a version of Debian's (Debian Policy §5.6.12): its first two numbers, after the epoch.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let mut numbers = upstream.split(|other: char| !other.is_ascii_digit());
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
 }
 
 fn unpack(version: &str, folder: &Path) -> Result<()> {
@@ -214,6 +234,18 @@ mod tests {
         let text = "Package: a\nVersion: 1\n\nPackage: b\nDepends: c\n";
         assert_eq!(field(text, "Version").as_deref(), Some("1"));
         assert_eq!(field(text, "Depends"), None);
+    }
+
+    #[test]
+    fn a_compiler_older_than_we_need_is_none() {
+        assert_eq!(release("1:1.96.0+dfsg1-1~deb12u2"), Some((1, 96)));
+        assert_eq!(release("nonsense"), None);
+        let (major, minor) = release(NEEDED).unwrap();
+        for (minor, enough) in [(minor - 1, false), (minor, true), (minor + 1, true)] {
+            let version = format!("{major}.{minor}.0+dfsg3-1~deb12u3");
+            assert_eq!(is_new_enough(&version), enough, "{version}");
+        }
+        assert!(!is_new_enough(""));
     }
 
     #[test]
