@@ -9,22 +9,28 @@
 /// `Cache-Control` that speak to shared caches alone (RFC 9213 and what vendors had before it).
 pub fn cache_control(said: Option<&str>, targeted: bool, origin_decides: bool) -> Option<String> {
     let said = said.unwrap_or_default();
-    if origin_decides
-        && (targeted || names(said).any(|name| is_one_of(name, &["public", "s-maxage"])))
-    {
+    // A quoted text can hold what only looks like a directive: it opens nothing.
+    let quotes = said.contains('"');
+    let says = |some: &[&str]| names(said).any(|name| is_one_of(name, some));
+    if origin_decides && (targeted || (!quotes && says(&["public", "s-maxage"]))) {
         return None;
     }
-    // `private="x"` is private for x alone, and a quoted text can hold what only looks like a directive.
+    // `private="x"` is private for x alone.
     let for_some =
         |directive: &str| directive.contains('=') && is_one_of(name(directive), &["private"]);
-    if said.contains('"') || said.split(',').any(for_some) {
-        return Some("private, no-cache".to_owned());
+    if quotes || said.split(',').any(for_some) {
+        let instead = if says(&["no-store"]) {
+            "no-store"
+        } else {
+            "private, no-cache"
+        };
+        return Some(instead.to_owned());
     }
-    if names(said).any(|name| is_one_of(name, &["private", "no-store"])) {
+    if says(&["private", "no-store"]) {
         return targeted.then(|| said.to_owned());
     }
     let mut private = String::from("private");
-    for directive in said.split(',').map(str::trim) {
+    for directive in said.split(',').map(trimmed) {
         let for_shared = is_one_of(name(directive), &["public", "s-maxage", "proxy-revalidate"]);
         if !directive.is_empty() && !for_shared {
             private.extend([", ", directive]);
@@ -38,10 +44,16 @@ fn names(said: &str) -> impl Iterator<Item = &str> {
 }
 
 fn name(directive: &str) -> &str {
-    directive
-        .split_once('=')
-        .map_or(directive, |(name, _)| name)
-        .trim()
+    trimmed(
+        directive
+            .split_once('=')
+            .map_or(directive, |(name, _)| name),
+    )
+}
+
+/// Without the blanks of HTTP (RFC 9110 §5.6.3). Others belong to the name, which a cache does not know then.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 fn is_one_of(name: &str, others: &[&str]) -> bool {
@@ -71,6 +83,22 @@ mod tests {
             assert_eq!(
                 cache_control(Some(said), true, false).as_deref(),
                 Some(said)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_opens_nothing_and_no_store_is_never_lost() {
+        for (said, instead) in [
+            ("x=\",public,\"", "private, no-cache"),
+            ("no-store, no-cache=\"set-cookie\"", "no-store"),
+            ("no-store, private=x", "no-store"),
+            ("private\u{a0}", "private, private\u{a0}"),
+        ] {
+            assert_eq!(
+                cache_control(Some(said), false, true).as_deref(),
+                Some(instead),
+                "{said}"
             );
         }
     }

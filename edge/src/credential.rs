@@ -80,15 +80,18 @@ pub fn take<'a>(
     }
 }
 
+/// The blanks of HTTP (RFC 9110 §5.6.3): no other belongs around a token.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// The token of an `Authorization` header, if its scheme is Bearer (in any case: RFC 9110 §11.1).
 pub fn bearer(authorization: &str) -> Option<Result<&str, BadCredential>> {
-    let trimmed = authorization.trim();
+    let trimmed = authorization.trim_matches(BLANKS);
     let (scheme, token) = trimmed.split_once([' ', '\t']).unwrap_or((trimmed, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         // Two headers arrive as one, joined by a comma: a Bearer behind another scheme must not go unseen.
         return has_second_bearer(trimmed).then_some(Err(BadCredential::Several));
     }
-    let token = token.trim();
+    let token = token.trim_matches(BLANKS);
     if token.contains(',') {
         return Some(Err(BadCredential::Several));
     }

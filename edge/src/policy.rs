@@ -123,19 +123,30 @@ impl Policy {
             .iter()
             .filter(|rule| rule.access == Access::User && rule.methods.is_some())
         {
-            let path = rule.pattern.literal();
             for method in &methods {
-                let opened = matches!(self.classify(method, path), Route::Origin(other)
-                    if other.access == Access::Public && other.pattern != rule.pattern);
-                if opened {
+                if self.opens(rule, method) {
                     return Err(BadPolicy::Opens {
-                        path: path.to_owned(),
+                        path: rule.pattern.literal().to_owned(),
                         method: (*method).to_owned(),
                     });
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether another rule makes public by `method` what `rule` guards by others: its own path, or where it names all below,
+    /// one that no rule can name.
+    fn opens(&self, rule: &Rule, method: &str) -> bool {
+        let own = rule.pattern.literal();
+        let below = matches!(rule.pattern, Pattern::Below(_)).then(|| format!("{own}/*"));
+        [Some(own), below.as_deref()]
+            .into_iter()
+            .flatten()
+            .any(|path| {
+                matches!(self.classify(method, path), Route::Origin(other)
+                    if other.access == Access::Public && other.pattern != rule.pattern)
+            })
     }
 }
 

@@ -6,9 +6,6 @@ use crate::base64url;
 use crate::rejection::Rejection;
 use crate::strict;
 
-/// The longest token that is looked at: a cookie holds no more.
-pub(crate) const MAX_BYTES: usize = crate::cookie::MAX_BYTES;
-
 /// A token taken apart; nothing of it is proven yet.
 pub(crate) struct UntrustedJws<'a> {
     pub(crate) untrusted_header: Header,
@@ -29,9 +26,10 @@ pub(crate) struct Header {
 }
 
 impl<'a> UntrustedJws<'a> {
-    pub(crate) fn parse(token: &'a str) -> Result<Self, Rejection> {
-        if token.len() > MAX_BYTES {
-            return Err(Rejection::Oversized { max: MAX_BYTES });
+    /// Takes apart a token of at most `max` bytes.
+    pub(crate) fn parse(token: &'a str, max: usize) -> Result<Self, Rejection> {
+        if token.len() > max {
+            return Err(Rejection::Oversized { max });
         }
         let (signed, signature) = token
             .rsplit_once('.')

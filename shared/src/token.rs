@@ -15,6 +15,9 @@ use crate::time::UnixTime;
 /// `typ` of an access token (RFC 9068 §2.1). No other token of ours has it.
 pub const TYPE: &str = "at+jwt";
 
+/// The longest token that is looked at: a cookie holds no more.
+const MAX_BYTES: usize = crate::cookie::MAX_BYTES;
+
 /// How far ahead of ours the issuer's clock may run. It widens only `iat`: a token never outlives its `exp`.
 pub const SKEW: Duration = Duration::from_secs(5);
 
@@ -79,7 +82,7 @@ pub fn verify(
     keys: &KeySet,
     expected: &Expected<'_>,
 ) -> Result<Verified<Claims>, Rejection> {
-    let jws = UntrustedJws::parse(token)?;
+    let jws = UntrustedJws::parse(token, MAX_BYTES)?;
     let untrusted_header = &jws.untrusted_header;
     if untrusted_header.typ != TYPE {
         return Err(Rejection::WrongType);
@@ -123,7 +126,7 @@ pub fn check_time(token: &Verified<Claims>, now: UnixTime) -> Result<(), Rejecti
 /// # Errors
 /// [`Rejection`] where the token has no readable header.
 pub fn untrusted_kid(token: &str) -> Result<String, Rejection> {
-    Ok(UntrustedJws::parse(token)?.untrusted_header.kid)
+    Ok(UntrustedJws::parse(token, MAX_BYTES)?.untrusted_header.kid)
 }
 
 #[cfg(test)]
@@ -371,7 +374,7 @@ mod tests {
 
     #[test]
     fn an_oversized_token_is_refused_by_its_length() {
-        let max = crate::cookie::MAX_BYTES;
+        let max = MAX_BYTES;
         assert_eq!(
             rejection(&"a".repeat(max + 1)),
             Rejection::Oversized { max }

@@ -136,6 +136,9 @@ fn a_guarded_path_is_never_opened_by_a_wider_rule() {
     assert!(
         matches!(Policy::from_json(rules), Err(BadPolicy::Opens { path, .. }) if path == "/admin")
     );
+    // The path itself has a rule of its own, and what is below it has none for other methods.
+    let below = r#"[{"path":"/*","access":"public"},{"path":"/a","access":"user"},{"path":"/a/*","access":"user","methods":["GET"]}]"#;
+    assert!(matches!(Policy::from_json(below), Err(BadPolicy::Opens { path, .. }) if path == "/a"));
     let for_get = r#"[{"path":"/*","access":"public","methods":["GET"]},{"path":"/a/*","access":"user","methods":["POST"]}]"#;
     assert!(
         matches!(Policy::from_json(for_get), Err(BadPolicy::Opens { method, .. }) if method == "GET")
