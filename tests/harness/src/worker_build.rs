@@ -90,12 +90,16 @@ pub fn build_here() -> Result<()> {
 }
 
 fn compile(tools: &BuildTools, variant: Variant) -> Result<PathBuf> {
+    // The worker's kind is asked for here, and not in its Cargo.toml: there, every native build of the crate would go by one
+    // file name, and builds with other features would overwrite each other's.
     let mut cargo = workspace::cargo(&[
-        "build",
+        "rustc",
         "--quiet",
         "--package",
         "edge",
         "--lib",
+        "--crate-type",
+        "cdylib",
         "--release",
         "--target",
         wasm_std::TARGET,

@@ -24,18 +24,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = App::ENDS_WITHIN.saturating_add(Duration::from_secs(8));
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Builds the program with the very features that the harness was built with. Without naming the harness too, cargo
+/// Builds the program with the very features that the harness was built with. Without naming all members, cargo
 /// would compile half the dependencies once more, with a feature less.
-pub const ISSUER_BUILD: [&str; 8] = [
-    "build",
-    "--quiet",
-    "--package",
-    "issuer",
-    "--package",
-    "harness",
-    "--bin",
-    "issuer",
-];
+pub const ISSUER_BUILD: [&str; 5] = ["build", "--quiet", "--workspace", "--bin", "issuer"];
 
 /// Where an issuer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
