@@ -141,7 +141,7 @@ const fn place(fingerprint: u64) -> (usize, u64) {
 /// Where `key` is, or belongs. Keys are as good as random, so that its place among the others tells about where: mostly two
 /// lines of memory are looked at, which are far away in a large set. Where the guess is wrong all are searched.
 fn find<T: Copy>(items: &[Item<T>], key: u64) -> Result<usize, usize> {
-    let share = |count: u64| (key >> (KEY_BITS - 32)) * count >> 32;
+    let share = |count: u64| ((key >> (KEY_BITS - 32)) * count) >> 32;
     let guess = usize::try_from(share(items.len() as u64)).unwrap_or_default();
     let (start, end) = (guess.saturating_sub(REACH), items.len().min(guess + REACH));
     let near = items.get(start..end).unwrap_or_default();
