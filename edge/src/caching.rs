@@ -9,16 +9,15 @@
 /// `Cache-Control` that speak to shared caches alone (RFC 9213 and what vendors had before it).
 pub fn cache_control(said: Option<&str>, targeted: bool, origin_decides: bool) -> Option<String> {
     let said = said.unwrap_or_default();
-    // A quoted text can hold what only looks like a directive: it opens nothing.
-    let quotes = said.contains('"');
     let says = |some: &[&str]| names(said).any(|name| is_one_of(name, some));
-    if origin_decides && (targeted || (!quotes && says(&["public", "s-maxage"]))) {
+    if origin_decides && (targeted || says(&["public", "s-maxage"])) {
         return None;
     }
     // `private="x"` is private for x alone.
     let for_some =
         |directive: &str| directive.contains('=') && is_one_of(name(directive), &["private"]);
-    if quotes || said.split(',').any(for_some) {
+    // What is quoted may be read otherwise by a cache that parts it at every comma.
+    if said.contains('"') || directives(said).any(for_some) {
         let instead = if says(&["no-store"]) {
             "no-store"
         } else {
@@ -30,7 +29,7 @@ pub fn cache_control(said: Option<&str>, targeted: bool, origin_decides: bool) -
         return targeted.then(|| said.to_owned());
     }
     let mut private = String::from("private");
-    for directive in said.split(',').map(trimmed) {
+    for directive in directives(said).map(trimmed) {
         let for_shared = is_one_of(name(directive), &["public", "s-maxage", "proxy-revalidate"]);
         if !directive.is_empty() && !for_shared {
             private.extend([", ", directive]);
@@ -40,7 +39,22 @@ pub fn cache_control(said: Option<&str>, targeted: bool, origin_decides: bool) -
 }
 
 fn names(said: &str) -> impl Iterator<Item = &str> {
-    said.split(',').map(name)
+    directives(said).map(name)
+}
+
+/// The directives (RFC 9111 §5.2), parted by commas but for those in quoted texts (RFC 9110 §5.6.4).
+fn directives(said: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    said.split(move |char| {
+        let is_escaped = std::mem::take(&mut escaped);
+        match char {
+            '\\' if quoted => escaped = !is_escaped,
+            '"' if !is_escaped => quoted = !quoted,
+            ',' => return !quoted,
+            _ => {}
+        }
+        false
+    })
 }
 
 fn name(directive: &str) -> &str {
@@ -93,6 +107,7 @@ mod tests {
             ("x=\",public,\"", "private, no-cache"),
             ("no-store, no-cache=\"set-cookie\"", "no-store"),
             ("no-store, private=x", "no-store"),
+            ("x=\"\\\",public,\"", "private, no-cache"),
             ("private\u{a0}", "private, private\u{a0}"),
         ] {
             assert_eq!(
@@ -101,6 +116,8 @@ mod tests {
                 "{said}"
             );
         }
+        let open = "public, x=\",\"";
+        assert_eq!(cache_control(Some(open), false, true), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::verdict::{self, Hold, Passed, Patience};
 use crate::view::View;
 
 /// What a request says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// The method.
     pub method: &'a str,

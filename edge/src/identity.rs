@@ -3,6 +3,7 @@
 //! The result is one text, because one text crosses from Rust to JS faster than an object: see [`Onward::encode`].
 
 use std::borrow::Cow;
+use std::fmt;
 
 use shared::assertion::Asserter;
 use shared::claims::Claims;
@@ -99,7 +100,7 @@ pub struct Inbound<'a> {
 }
 
 /// A request on its way to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Onward<'a> {
     /// To whom.
     pub upstream: Upstream,
@@ -114,6 +115,17 @@ pub struct Onward<'a> {
     user: String,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<String>,
+}
+
+/// Without what it carries: an assertion, cookies, the edge's token.
+impl fmt::Debug for Onward<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onward")
+            .field("upstream", &self.upstream)
+            .field("due", &self.due)
+            .field("keeping", &self.keeping)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Onward<'a> {
