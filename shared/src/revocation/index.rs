@@ -27,8 +27,16 @@ pub(super) const PARTS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Index<T: Copy> {
     /// Empty until the first insertion: most sets hold no entry of most kinds.
-    lists: Vec<Vec<Item<T>>>,
+    lists: Vec<List<T>>,
     len: usize,
+}
+
+/// A list, and which of 128 groups its keys are of. Most keys are of a group that is not there: then only this is looked at,
+/// and not the items, which are somewhere else in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct List<T: Copy> {
+    items: Vec<Item<T>>,
+    groups: u128,
 }
 
 /// An entry. Packed: beside a number of four bytes, another four would be lost.
@@ -49,11 +57,23 @@ impl<T: Copy> Default for Index<T> {
     }
 }
 
+impl<T: Copy> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            groups: 0,
+        }
+    }
+}
+
 impl<T: Copy + Ord> Index<T> {
     /// What is said of `fingerprint`; nothing if it is not there.
     pub(super) fn find(&self, fingerprint: u64) -> Option<T> {
         let (list, key) = place(fingerprint);
-        let items = self.lists.get(list)?;
+        let List { items, groups } = self.lists.get(list)?;
+        if groups & group(key) == 0 {
+            return None;
+        }
         let item = items.get(find(items, key).ok()?)?;
         Some(item.said)
     }
@@ -62,11 +82,11 @@ impl<T: Copy + Ord> Index<T> {
     /// sayings holds, until the later of both times.
     pub(super) fn insert(&mut self, fingerprint: u64, said: T, expires: UnixTime) {
         if self.lists.is_empty() {
-            self.lists.resize_with(LISTS, Vec::new);
+            self.lists.resize_with(LISTS, List::default);
         }
         let (list, key) = place(fingerprint);
         let minute = minute_up(expires);
-        let Some(items) = self.lists.get_mut(list) else {
+        let Some(List { items, groups }) = self.lists.get_mut(list) else {
             return;
         };
         match find(items, key) {
@@ -83,6 +103,7 @@ impl<T: Copy + Ord> Index<T> {
                 make_room(items);
                 let place = pack(key, minute);
                 items.insert(at, Item { place, said });
+                *groups |= group(key);
                 self.len += 1;
             }
         }
@@ -93,10 +114,13 @@ impl<T: Copy + Ord> Index<T> {
     pub(super) fn drop_expired(&mut self, now: UnixTime, part: usize) {
         let now = minute_down(now);
         let share = LISTS / PARTS;
-        for items in self.lists.iter_mut().skip(part % PARTS * share).take(share) {
+        for List { items, groups } in self.lists.iter_mut().skip(part % PARTS * share).take(share) {
             let before = items.len();
             items.retain(|item| is_later(item.minute(), now));
             self.len -= before - items.len();
+            if items.len() < before {
+                *groups = items.iter().fold(0, |all, item| all | group(item.key()));
+            }
             if items.capacity() > 4 * items.len().max(1) {
                 items.shrink_to_fit();
             }
@@ -110,8 +134,8 @@ impl<T: Copy + Ord> Index<T> {
 
     /// The bytes of memory that it takes, without what the allocator adds.
     pub(super) fn bytes(&self) -> usize {
-        let items: usize = self.lists.iter().map(Vec::capacity).sum();
-        items * size_of::<Item<T>>() + self.lists.capacity() * size_of::<Vec<Item<T>>>()
+        let items: usize = self.lists.iter().map(|list| list.items.capacity()).sum();
+        items * size_of::<Item<T>>() + self.lists.capacity() * size_of::<List<T>>()
     }
 }
 
@@ -152,6 +176,11 @@ fn find<T: Copy>(items: &[Item<T>], key: u64) -> Result<usize, usize> {
         return search(near).map(|at| start + at).map_err(|at| start + at);
     }
     search(items)
+}
+
+/// The group of a key, as a bit: by its lowest bits, which are as good as random and do not tell its place.
+const fn group(key: u64) -> u128 {
+    1 << (key & 127)
 }
 
 const fn pack(key: u64, minute: u64) -> u64 {
