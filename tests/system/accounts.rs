@@ -7,7 +7,7 @@ use harness::system::{ADA, Answer, BOB, Client, Method, Mode, System};
 use serde_json::json;
 use shared::cookie;
 
-use crate::support::{Ran, issuer, operator};
+use crate::support::{Ran, operator, typed_by_operator};
 use crate::wire::of_session;
 
 /// The `freshness` of `/admin/*`.
@@ -33,14 +33,8 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 
 /// Sets the password, as an operator does who types it.
 async fn set_password(system: &System, email: &str, password: &str) -> Result<Ran> {
-    let settings: Vec<(&str, &str)> = system.issuers[0]
-        .settings()
-        .iter()
-        .filter(|(name, _)| *name != "ORIGIN_SECRET")
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
     let typed = format!("{password}\n");
-    issuer(&["users", "password", "--email", email], &settings, &typed).await
+    typed_by_operator(system, &["users", "password", "--email", email], &typed).await
 }
 
 #[tokio::test]

@@ -137,17 +137,26 @@ pub(crate) async fn issuer(
     })
 }
 
-/// Runs a command of the operator, with the settings of issuer 0.
+/// Runs a command of the operator that must succeed.
 pub(crate) async fn operator(system: &System, arguments: &[&str]) -> Result<String> {
+    let ran = typed_by_operator(system, arguments, "").await?;
+    ensure!(ran.success, "issuer {arguments:?}: {}", ran.printed);
+    Ok(ran.printed)
+}
+
+/// Runs a command of the operator, who types `typed`, with the settings of issuer 0.
+pub(crate) async fn typed_by_operator(
+    system: &System,
+    arguments: &[&str],
+    typed: &str,
+) -> Result<Ran> {
     let settings: Vec<(&str, &str)> = system.issuers[0]
         .settings()
         .iter()
         .filter(|(name, _)| *name != "ORIGIN_SECRET")
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let ran = issuer(arguments, &settings, "").await?;
-    ensure!(ran.success, "issuer {arguments:?}: {}", ran.printed);
-    Ok(ran.printed)
+    issuer(arguments, &settings, typed).await
 }
 
 /// What issuer 0 says about its health.

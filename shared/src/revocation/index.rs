@@ -2,8 +2,8 @@
 //!
 //! A fingerprint is 64 random bits. The first 14 choose one of 16,384 short sorted lists, so they need not be stored, and
 //! the 14 bits this frees hold the minute in which the entry may be forgotten: 8 bytes an entry, and what is said of it. A
-//! list of a set of a million has about 61 entries, so a search looks at six of them and an insertion moves half a
-//! kilobyte at most.
+//! list of a set of a million has about 61 entries, so an insertion moves half a kilobyte at most. A search looks at where
+//! the fingerprint should stand, if the list has any of its group at all.
 
 use crate::time::UnixTime;
 
