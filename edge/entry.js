@@ -28,7 +28,7 @@ export default {
 				safe ? null : headers.get("origin"),
 				Date.now(),
 			);
-			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx);
+			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx, method, headers);
 		} catch (error) {
 			return broken(error);
 		}
@@ -49,26 +49,26 @@ async function answered(request, env, ctx) {
 	}
 }
 
-// Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only.
-function send(request, onward, env, ctx) {
-	const [head, url, dropped, ...lines] = onward.split("\n");
+// Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only. `method` and `inbound`
+// are the request's own: asking it again is dearer than handing them on.
+function send(request, onward, env, ctx, method = request.method, inbound = request.headers) {
+	const lines = onward.split("\n");
+	const [head, url, dropped] = lines;
 	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
 	const copy = request.body === null ? null : new Request(url, request);
-	const headers = copy === null ? new Headers(request.headers) : copy.headers;
-	for (const name of request.headers.keys()) if (endsHere(name)) headers.delete(name);
+	const headers = copy === null ? new Headers(inbound) : copy.headers;
+	for (const name of inbound.keys()) if (endsHere(name)) headers.delete(name);
 	if (dropped !== "") for (const name of dropped.split(",")) headers.delete(name);
 	const cookies = [];
-	for (const line of lines) {
-		if (line[0] === "+") {
-			cookies.push(line.slice(1));
-			continue;
-		}
-		const colon = line.indexOf(":");
-		headers.set(line.slice(0, colon), line.slice(colon + 1));
+	for (let at = 3; at < lines.length; at += 2) {
+		const name = lines[at];
+		const value = lines[at + 1];
+		if (name === "+") cookies.push(value);
+		else headers.set(name, value);
 	}
 	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
 	const toIssuer = head[0] === "i";
-	const init = copy === null ? { method: request.method, headers, redirect: "manual" } : { redirect: "manual" };
+	const init = copy === null ? { method, headers, redirect: "manual" } : { redirect: "manual" };
 	if (toIssuer) init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
 	else if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
@@ -133,9 +133,22 @@ function withCookies(response, cookies) {
 // The answer of a guarded route, which shared caches may keep only if rule and origin say so.
 function restrained(response, originDecides) {
 	const names = targeted(response);
-	const control = cache_control(response.headers.get("cache-control") ?? undefined, names.length > 0, originDecides);
+	const control = instead(response.headers.get("cache-control"), names.length > 0, originDecides);
 	return control === undefined || response.status === 101 ? response : copied(response, control, names);
 }
+
+// What `cache_control` in Rust says, asked once for each text: an origin sends few different ones.
+function instead(said, isTargeted, originDecides) {
+	const known = instead.known[(isTargeted ? 2 : 0) + (originDecides ? 1 : 0)];
+	let control = known.get(said);
+	if (control === undefined && !known.has(said)) {
+		if (known.size >= 100) known.clear();
+		control = cache_control(said ?? undefined, isTargeted, originDecides);
+		known.set(said, control);
+	}
+	return control;
+}
+instead.known = [new Map(), new Map(), new Map(), new Map()];
 
 // An answer as it came cannot be changed; a copy can, and its body streams on. A status past 599 is none (RFC 9110 §15),
 // and no copy can have it.

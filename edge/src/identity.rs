@@ -71,7 +71,7 @@ impl Identity {
         let claims = token.claims();
         let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
         let headers = format!(
-            "\n{}:{user}\n{}:{session}\n{}:{roles}",
+            "\n{}\n{user}\n{}\n{session}\n{}\n{roles}",
             header::USER,
             header::SESSION,
             header::ROLES
@@ -146,7 +146,7 @@ impl<'a> Onward<'a> {
         onward.cut_cookies(inbound.cookies);
         if let Some(identity) = identity {
             let assertion = identity.asserter.assert(method, &path_and_query, now);
-            onward.user = [&identity.headers, "\n", header::ASSERTION, ":", &assertion].concat();
+            onward.user = [&identity.headers, "\n", header::ASSERTION, "\n", &assertion].concat();
         }
         onward
     }
@@ -187,9 +187,9 @@ impl<'a> Onward<'a> {
     }
 
     /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the names
-    /// of the headers to take off, between commas, beside those that never go on; then in any number `name:value` to set
-    /// on the request and `+value`, a `Set-Cookie` for the answer. No part can hold a line break: URLs are escaped,
-    /// values come out of parsed headers.
+    /// of the headers to take off, between commas, beside those that never go on; then pairs of lines in any number: a name
+    /// and the value to set on the request, or `+` and a `Set-Cookie` for the answer. No part can hold a line break: URLs
+    /// are escaped, values come out of parsed headers.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
@@ -216,11 +216,11 @@ impl<'a> Onward<'a> {
             text.push_str(name);
         }
         for (name, value) in &self.set {
-            text.extend(["\n", name, ":", value]);
+            text.extend(["\n", name, "\n", value]);
         }
         text.push_str(&self.user);
         for cookie in &self.cookies {
-            text.extend(["\n+", cookie]);
+            text.extend(["\n+\n", cookie]);
         }
         text
     }

@@ -194,12 +194,15 @@ fn is_open(asked: Asked<'_>, rule: &Rule) -> bool {
 fn check_pass(asked: Asked<'_>, known: Known<'_>, pass: &Pass<'_>) {
     let target = Target::parse(asked.url).unwrap();
     let text = pass.onward.encode();
-    let mut lines = text.split('\n').skip(1);
-    let (url, dropped) = (lines.next().unwrap(), lines.next().unwrap());
+    let lines: Vec<&str> = text.split('\n').collect();
+    let (url, dropped) = (lines[1], lines[2]);
     let again = Target::parse(url).unwrap();
     assert_eq!(target.path(), again.path(), "{:?} -> {url:?}", asked.url);
     assert_eq!(target.path_and_query(), again.path_and_query());
-    let set: Vec<(&str, &str)> = lines.map(|line| line.split_once(':').unwrap()).collect();
+    let (pairs, []) = lines[3..].as_chunks() else {
+        panic!("a name without a value in {text:?}")
+    };
+    let set: Vec<(&str, &str)> = pairs.iter().map(|&[name, value]| (name, value)).collect();
     match CONFIG.policy.classify(asked.method, target.path()) {
         Route::Issuer => {
             assert_eq!((pass.onward.upstream, dropped), (Upstream::Issuer, ""));

@@ -19,7 +19,7 @@ fn a_public_route_gets_no_credential_of_ours() {
     assert_eq!(public(None, None), "o  \nhttp://origin.internal:3000/\n");
     assert_eq!(
         public(access(&good), None),
-        "o  \nhttp://origin.internal:3000/\n\ncookie:theme=dark"
+        "o  \nhttp://origin.internal:3000/\n\ncookie\ntheme=dark"
     );
     assert_eq!(
         public(None, Some(format!("Bearer {good}"))),
@@ -81,7 +81,7 @@ fn a_preflight_passes_where_the_rule_says_so() {
     assert_eq!(preflight("/cors/x", None, None).once().unwrap(), passed);
     assert_eq!(
         preflight("/cors/x", access(&good), None).once().unwrap(),
-        format!("{passed}\ncookie:theme=dark")
+        format!("{passed}\ncookie\ntheme=dark")
     );
     assert_eq!(
         preflight("/cors/x", None, Some(format!("Bearer {good}")))

@@ -35,8 +35,12 @@ pub(crate) enum Worker {
     },
     /// The built worker, answering by itself where it would forward.
     Guard,
-    /// A proxy that guards nothing.
+    /// A proxy that guards nothing, as it is documented.
     PassThrough,
+    /// The same, which makes answers private.
+    MarkingPassThrough,
+    /// A proxy that does nothing that it could leave.
+    LeastPassThrough,
     /// The built worker as it is deployed.
     Deployed,
 }
@@ -57,6 +61,8 @@ pub(crate) enum Baseline {
     Floor,
     /// [`Worker::PassThrough`].
     PassThrough,
+    /// [`Worker::MarkingPassThrough`]: the answers are the same.
+    MarkingPassThrough,
 }
 
 impl Contender {
@@ -65,6 +71,7 @@ impl Contender {
         let worker = match self.baseline {
             Baseline::Floor => Worker::Floor,
             Baseline::PassThrough => Worker::PassThrough,
+            Baseline::MarkingPassThrough => Worker::MarkingPassThrough,
         };
         other.worker == worker && other.answers == self.answers
     }
@@ -90,11 +97,14 @@ pub(crate) fn all() -> Vec<Contender> {
         answering("guard EdDSA, warm token", Worker::Guard, EdDsa, Same),
         answering("guard HS256, cold token", Worker::Guard, Hs256, Different),
         answering("guard EdDSA, cold token", Worker::Guard, EdDsa, Different),
-        forwarding("pass-through in JS", Worker::PassThrough, Says::Nothing),
-        forwarding("guard forwarding", Worker::Deployed, Says::Nothing),
         forwarding(
             "pass-through, private answers",
             Worker::PassThrough,
+            Says::Private,
+        ),
+        forwarding(
+            "least proxy, private answers",
+            Worker::LeastPassThrough,
             Says::Private,
         ),
         forwarding(
@@ -102,6 +112,13 @@ pub(crate) fn all() -> Vec<Contender> {
             Worker::Deployed,
             Says::Private,
         ),
+        forwarding("pass-through in JS", Worker::PassThrough, Says::Nothing),
+        forwarding(
+            "pass-through that marks private",
+            Worker::MarkingPassThrough,
+            Says::Nothing,
+        ),
+        forwarding("guard forwarding", Worker::Deployed, Says::Nothing),
     ]
 }
 
@@ -132,6 +149,11 @@ const fn forwarding(name: &'static str, worker: Worker, answers: Says) -> Conten
         Worker::Deployed => origin::IDENTIFIED,
         _ => origin::UNTOUCHED,
     };
+    // The guard makes private what the origin leaves open, so it is compared with a proxy that does.
+    let baseline = match (worker, answers) {
+        (Worker::Deployed, Says::Nothing) => Baseline::MarkingPassThrough,
+        _ => Baseline::PassThrough,
+    };
     Contender {
         name,
         worker,
@@ -139,7 +161,7 @@ const fn forwarding(name: &'static str, worker: Worker, answers: Says) -> Conten
         tokens: Tokens::Same,
         answers,
         mark,
-        baseline: Baseline::PassThrough,
+        baseline,
     }
 }
 

@@ -11,10 +11,15 @@ use super::contender::Worker;
 /// The built entry, with [`SEND`] in place of its `send`.
 const BENCH: &str = "bench.js";
 const SEND: &str = include_str!("../../workers/send.js");
-const WORKERS: [(&str, &str); 3] = [
+const WORKERS: [(&str, &str); 5] = [
     ("floor.js", include_str!("../../workers/floor.js")),
     ("jose.js", include_str!("../../workers/jose.js")),
     ("pass.js", include_str!("../../workers/pass.js")),
+    (
+        "pass_marking.js",
+        include_str!("../../workers/pass_marking.js"),
+    ),
+    ("pass_least.js", include_str!("../../workers/pass_least.js")),
 ];
 
 /// The modules in workerd's folder, as paths within it; those of jose are many.
@@ -55,6 +60,8 @@ impl Modules {
             Worker::Floor => ("floor.js", Vec::new()),
             Worker::Jose { .. } => ("jose.js", self.jose.iter().map(String::as_str).collect()),
             Worker::PassThrough => ("pass.js", Vec::new()),
+            Worker::MarkingPassThrough => ("pass_marking.js", Vec::new()),
+            Worker::LeastPassThrough => ("pass_least.js", Vec::new()),
             Worker::Guard => (BENCH, vec![WASM]),
             Worker::Deployed => (ENTRY, vec![WASM]),
         };

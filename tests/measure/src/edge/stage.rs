@@ -144,7 +144,9 @@ fn service(
     let (mut texts, mut jsons, mut kv) = (Vec::new(), Vec::new(), None);
     match contender.worker {
         Worker::Floor => {}
-        Worker::PassThrough => texts.push(origin_url),
+        Worker::PassThrough | Worker::MarkingPassThrough | Worker::LeastPassThrough => {
+            texts.push(origin_url);
+        }
         Worker::Jose { kv: asks_kv } => {
             texts.extend([site, ("ALGORITHM", contender.algorithm.as_str().to_owned())]);
             texts.extend(jwt_secret);
