@@ -138,8 +138,9 @@ function restrained(response, originDecides) {
 }
 
 // What `cache_control` in Rust says, asked once for each text: an origin sends few different ones.
+const controls = [new Map(), new Map(), new Map(), new Map()];
 function instead(said, isTargeted, originDecides) {
-	const known = instead.known[(isTargeted ? 2 : 0) + (originDecides ? 1 : 0)];
+	const known = controls[(isTargeted ? 2 : 0) + (originDecides ? 1 : 0)];
 	let control = known.get(said);
 	if (control === undefined && !known.has(said)) {
 		if (known.size >= 100) known.clear();
@@ -148,7 +149,6 @@ function instead(said, isTargeted, originDecides) {
 	}
 	return control;
 }
-instead.known = [new Map(), new Map(), new Map(), new Map()];
 
 // An answer as it came cannot be changed; a copy can, and its body streams on. A status past 599 is none (RFC 9110 §15),
 // and no copy can have it.

@@ -27,11 +27,10 @@ fn lines(cookie: Option<&str>, own_authorization: bool) -> Vec<String> {
 
 /// The value that is set for the header `name`.
 fn set<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
-    let pairs = lines.get(3..).unwrap_or_default().chunks(2);
+    let mut pairs = lines.get(3..).unwrap_or_default().chunks(2);
     pairs
-        .filter(|pair| pair[0] == name)
+        .find(|pair| pair[0] == name)
         .map(|pair| pair[1].as_str())
-        .next()
 }
 
 #[test]
