@@ -136,6 +136,41 @@ async fn a_guarded_answer_is_shared_only_where_rule_and_origin_both_say_so() -> 
     Ok(())
 }
 
+/// The worker remembers what it once said of a text, and must not say it where it is wrong.
+#[tokio::test]
+async fn the_same_text_is_judged_by_rule_and_headers_each_time() -> Result<()> {
+    const TARGETED: &str = "cdn-cache-control";
+    let (system, _) = site().await?;
+    let bob = system.login(&BOB).await?;
+    for (path, control, targeted, said, stays) in [
+        ("x", "private", false, "private", false),
+        ("x", "private", true, "private", false),
+        ("shared/x", "private", true, "private", true),
+        (
+            "x",
+            "public,max-age=60",
+            false,
+            "private, max-age=60",
+            false,
+        ),
+        (
+            "shared/x",
+            "public,max-age=60",
+            false,
+            "public,max-age=60",
+            false,
+        ),
+        ("x", "public,max-age=60", true, "private, max-age=60", false),
+    ] {
+        let targeted = if targeted { TARGETED } else { "" };
+        let path = format!("/api/test/caching/{path}?control={control}&targeted={targeted}");
+        let answer = bob.get(&path).await?.expect(200)?;
+        assert_eq!(answer.header("cache-control"), Some(said), "{path}");
+        assert_eq!(answer.header(TARGETED).is_some(), stays, "{path}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_renewal_is_not_kept_even_where_the_origin_decides() -> Result<()> {
     let (system, cache) = site().await?;
