@@ -171,8 +171,9 @@ fn what_is_frozen_waits_and_can_still_be_ended() {
 #[tokio::test]
 async fn what_listens_is_up_and_what_has_ended_shows_its_log() {
     let log = crate::workspace::scratch().unwrap().join("up.log");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
+    // Not one that the kernel gives: once let go, it could be another test's, or the port that a connection to it comes from.
+    let addr = SocketAddr::from(([127, 0, 0, 1], crate::ports::free().unwrap()));
+    let listener = std::net::TcpListener::bind(addr).unwrap();
     let process = Process::spawn("sleeper", shell("exec sleep 600"), &log, Stop::Kill).unwrap();
     process.listening(addr, GRACE).await.unwrap();
     drop(listener);
