@@ -68,7 +68,9 @@ fn what_a_killed_process_has_started_ends_with_it() {
     };
     wait_until("the victim's children", || {
         victim.check().unwrap();
-        number("polite.log").is_some() && number("stubborn.log").is_some()
+        // A child can write before its parent has told the guard of it.
+        let told = logs.join("told").exists();
+        told && number("polite.log").is_some() && number("stubborn.log").is_some()
     });
     let groups = ["polite.log", "stubborn.log"].map(|log| number(log).unwrap());
     let folder = victims_folder(&logs);
@@ -89,6 +91,7 @@ fn be_the_victim(logs: &Path) -> ! {
         Process::spawn(name, shell(script), &log, Stop::Term).unwrap()
     };
     let _children = [start("polite", POLITE), start("stubborn", STUBBORN)];
+    std::fs::write(logs.join("told"), "").unwrap();
     loop {
         std::thread::park();
     }
@@ -171,17 +174,17 @@ fn what_is_frozen_waits_and_can_still_be_ended() {
 #[tokio::test]
 async fn what_listens_is_up_and_what_has_ended_shows_its_log() {
     let log = crate::workspace::scratch().unwrap().join("up.log");
-    // Not one that the kernel gives: once let go, it could be another test's, or the port that a connection to it comes from.
-    let addr = SocketAddr::from(([127, 0, 0, 1], crate::ports::free().unwrap()));
-    let listener = std::net::TcpListener::bind(addr).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
     let process = Process::spawn("sleeper", shell("exec sleep 600"), &log, Stop::Kill).unwrap();
     process.listening(addr, GRACE).await.unwrap();
-    drop(listener);
-    let late = process.listening(addr, Duration::from_millis(1)).await;
+    // Not the listener's once it is closed: what a test beside this one starts holds it open until it has become its program.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let late = process.listening(nobody, Duration::from_millis(1)).await;
     assert!(format!("{:#}", late.unwrap_err()).contains("in vain for sleeper"));
     let process =
         Process::spawn("broken", shell("echo because; exit 3"), &log, Stop::Kill).unwrap();
-    let error = process.listening(addr, GRACE).await.unwrap_err();
+    let error = process.listening(nobody, GRACE).await.unwrap_err();
     let error = format!("{error:#}");
     assert!(
         error.contains("broken ended") && error.contains("because"),
