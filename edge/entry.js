@@ -139,12 +139,12 @@ function restrained(response, originDecides) {
 
 // What `cache_control` in Rust says, asked once for each text: an origin sends few different ones.
 const controls = [new Map(), new Map(), new Map(), new Map()];
-function instead(said, isTargeted, originDecides) {
-	const known = controls[(isTargeted ? 2 : 0) + (originDecides ? 1 : 0)];
+function instead(said, hasTargeted, originDecides) {
+	const known = controls[(hasTargeted ? 2 : 0) + (originDecides ? 1 : 0)];
 	let control = known.get(said);
 	if (control === undefined && !known.has(said)) {
 		if (known.size >= 100) known.clear();
-		control = cache_control(said ?? undefined, isTargeted, originDecides);
+		control = cache_control(said ?? undefined, hasTargeted, originDecides);
 		known.set(said, control);
 	}
 	return control;
