@@ -3,7 +3,7 @@
 //
 // The hot path is one synchronous call into Rust: a few header values in, one text out, and `send` does what it says.
 // What `guard` cannot pass at once goes to `answer`.
-import { __wbg_reset_state, answer, cache_control, guard, initSync, renew_knowledge, unreachable } from "./index.js";
+import { __wbg_reset_state, answer, cache_control, guard, initSync, read_cookies, renew_knowledge, unreachable } from "./index.js";
 import module from "./index_bg.wasm";
 
 initSync({ module });
@@ -14,6 +14,7 @@ const ISSUER_LIMIT_MS = 10_000;
 export default {
 	fetch(request, env, ctx) {
 		try {
+			const now = Date.now();
 			const { method, headers } = request;
 			const upgrade = headers.has("upgrade");
 			// Where a request comes from matters only if it can change something.
@@ -21,12 +22,12 @@ export default {
 			const onward = guard(
 				method,
 				request.url,
-				headers.get("cookie"),
+				cookiesIn(headers.get("cookie"), now),
 				headers.get("authorization"),
 				upgrade,
 				safe ? null : headers.get("sec-fetch-site"),
 				safe ? null : headers.get("origin"),
-				Date.now(),
+				now,
 			);
 			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx, method, headers);
 		} catch (error) {
@@ -34,6 +35,32 @@ export default {
 		}
 	},
 };
+
+// What Rust read in `Cookie` headers, by their whole texts: all requests of a page have the same. Bounded, for anybody can
+// send many and long ones; and forgotten before long, for session tokens are among them.
+const readCookies = new Map();
+let readChars = 0;
+let readSince = 0;
+function cookiesIn(header, now) {
+	const text = header ?? "";
+	if (Math.abs(now - readSince) >= 30_000) forgetCookies(now);
+	let read = readCookies.get(text);
+	if (read === undefined) {
+		if (readCookies.size >= 500 || readChars + text.length > 1_000_000) forgetCookies(now);
+		read = read_cookies(text);
+		readCookies.set(text, read);
+		readChars += text.length;
+	}
+	return read;
+}
+
+// Rust looks at what was read only while it is called, so that it can be freed between two calls.
+function forgetCookies(now) {
+	for (const read of readCookies.values()) read.free();
+	readCookies.clear();
+	readChars = 0;
+	readSince = now;
+}
 
 async function answered(request, env, ctx) {
 	let tell;
@@ -125,16 +152,16 @@ function noAnswer(request, toIssuer, error) {
 
 // The answer of the origin, with the cookies of a renewal beside its own. No cache may keep it.
 function withCookies(response, cookies) {
-	const answer = copied(response, "no-store", targeted(response));
+	const answer = copied(response, "no-store", caching(response).targeted);
 	for (const cookie of cookies) answer.headers.append("Set-Cookie", cookie);
 	return answer;
 }
 
 // The answer of a guarded route, which shared caches may keep only if rule and origin say so.
 function restrained(response, originDecides) {
-	const names = targeted(response);
-	const control = instead(response.headers.get("cache-control"), names.length > 0, originDecides);
-	return control === undefined || response.status === 101 ? response : copied(response, control, names);
+	const { said, targeted } = caching(response);
+	const control = instead(said, targeted.length > 0, originDecides);
+	return control === undefined || response.status === 101 ? response : copied(response, control, targeted);
 }
 
 // What `cache_control` in Rust says, asked once for each text: an origin sends few different ones.
@@ -171,10 +198,15 @@ function isTargeted(name) {
 	}
 }
 
-function targeted(response) {
-	const names = [];
-	for (const name of response.headers.keys()) if (isTargeted(name)) names.push(name);
-	return names;
+// What an answer says to caches: `Cache-Control`, and the names of the headers beside it that speak to shared ones alone.
+function caching(response) {
+	let said = null;
+	const targeted = [];
+	response.headers.forEach((value, name) => {
+		if (name === "cache-control") said = value;
+		else if (isTargeted(name)) targeted.push(name);
+	});
+	return { said, targeted };
 }
 
 // Requests that wait for Rust. A panic loses what they wait for, so each must be told.
@@ -193,6 +225,8 @@ function isPanic(error) {
 // it could run in the next one.
 function startAnew() {
 	__wbg_reset_state();
+	// Not freed: it went with the instance that held it.
+	readCookies.clear();
 	for (const tell of waiting) tell(new Error("lost to a panic"));
 	waiting.clear();
 }

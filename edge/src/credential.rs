@@ -66,12 +66,12 @@ impl Credential<'_> {
 /// # Errors
 /// [`BadCredential`] where it is not clear what is meant.
 pub fn take<'a>(
-    cookies: Option<&Cookies<'a>>,
+    cookies: &'a Cookies,
     authorization: Option<&'a str>,
 ) -> Result<Credential<'a>, BadCredential> {
     let bearer = authorization.and_then(bearer).transpose()?;
-    let access = cookies.map_or(Ok(None), |cookies| token(cookies.access))?;
-    let refresh = cookies.map_or(Ok(None), |cookies| token(cookies.refresh))?;
+    let access = token(cookies.access())?;
+    let refresh = token(cookies.refresh())?;
     match (bearer, access.or(refresh)) {
         (Some(_), Some(_)) => Err(BadCredential::Both),
         (Some(token), None) => Ok(Credential::Bearer(token)),
@@ -130,7 +130,7 @@ fn has_second_bearer(authorization: &str) -> bool {
     authorization.split(',').skip(1).any(is_bearer)
 }
 
-fn token(found: Found<'_>) -> Result<Option<&str>, BadCredential> {
+fn token(found: Found<&str>) -> Result<Option<&str>, BadCredential> {
     match found {
         Found::Absent | Found::One("") => Ok(None),
         // Two Cookie headers can arrive as one, joined by a comma, which no token has.
@@ -150,7 +150,8 @@ mod tests {
         cookie: Option<&'a str>,
         authorization: Option<&'a str>,
     ) -> Result<Credential<'a>, BadCredential> {
-        take(cookie.map(cookie::read).as_ref(), authorization)
+        let cookies = Box::leak(Box::new(cookie::read(cookie.unwrap_or_default())));
+        take(cookies, authorization)
     }
 
     #[test]

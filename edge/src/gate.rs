@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use shared::claims::Claims;
-use shared::cookie;
+use shared::cookie::Cookies;
 use shared::key::KeySet;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
@@ -34,8 +34,8 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// The absolute URL.
     pub url: &'a str,
-    /// `Cookie`.
-    pub cookie: Option<&'a str>,
+    /// `Cookie`, read; a request without one has read an empty one.
+    pub cookies: &'a Cookies,
     /// `Authorization`.
     pub authorization: Option<&'a str>,
     /// `Sec-Fetch-Site`; needed for unsafe methods and upgrades only.
@@ -157,7 +157,7 @@ fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a>
         .authorization
         .is_some_and(|header| credential::is_own_bearer(header, known.keys));
     let inbound = Inbound {
-        cookies: asked.cookie.map(cookie::read),
+        cookies: asked.cookies,
         own_authorization,
     };
     let now = asked.now.to_secs();
@@ -175,9 +175,8 @@ fn guarded<'a>(
     target: &Target<'_>,
     rule: &Rule,
 ) -> Result<Pass<'a>, Reason> {
-    let cookies = asked.cookie.map(cookie::read);
     let credential =
-        credential::take(cookies.as_ref(), asked.authorization).map_err(Refusal::Credential)?;
+        credential::take(asked.cookies, asked.authorization).map_err(Refusal::Credential)?;
     let from = Provenance {
         fetch_site: asked.fetch_site,
         origin: asked.origin,
@@ -203,8 +202,8 @@ fn guarded<'a>(
         }
     })?;
     let inbound = Inbound {
+        cookies: asked.cookies,
         own_authorization: matches!(credential, Credential::Bearer(_)),
-        cookies,
     };
     let identity = Some(&*identity);
     let now = asked.now.to_secs();

@@ -7,7 +7,7 @@ use std::fmt;
 
 use shared::assertion::Asserter;
 use shared::claims::Claims;
-use shared::cookie::Cookies;
+use shared::cookie::{Cookies, Others};
 use shared::time::UnixTime;
 use shared::token::Verified;
 use shared::wire::header;
@@ -91,10 +91,10 @@ impl Identity {
 }
 
 /// The credentials that a request came with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Inbound<'a> {
     /// `Cookie`.
-    pub cookies: Option<Cookies<'a>>,
+    pub cookies: &'a Cookies,
     /// Whether `Authorization` holds a credential of ours.
     pub own_authorization: bool,
 }
@@ -178,11 +178,11 @@ impl<'a> Onward<'a> {
         }
     }
 
-    fn cut_cookies(&mut self, cookies: Option<Cookies<'a>>) {
-        match cookies.map(|cookies| cookies.others) {
-            None | Some(Some(Cow::Borrowed(_))) => {}
-            Some(Some(kept)) => self.set.push(("cookie", kept)),
-            Some(None) => self.dropped.push("cookie"),
+    fn cut_cookies(&mut self, cookies: &'a Cookies) {
+        match cookies.others() {
+            Others::Whole => {}
+            Others::Some(kept) => self.set.push(("cookie", kept.into())),
+            Others::None => self.dropped.push("cookie"),
         }
     }
 

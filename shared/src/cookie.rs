@@ -1,7 +1,8 @@
 //! The two session cookies, written and read (RFC 6265bis §4.1.3 for the prefixes; OWASP ASVS 5.0, 3.3.1 to 3.3.5).
 
-use std::borrow::Cow;
 use std::time::Duration;
+
+use crate::secret::SecretText;
 
 /// The cookie that carries the access token.
 pub const ACCESS: &str = "__Host-Http-access";
@@ -44,20 +45,38 @@ pub fn clear(name: &'static str) -> String {
 
 /// How often a cookie stands in a `Cookie` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum Found<T> {
     /// Not at all.
     Absent,
     /// Once, with this value.
-    One(&'a str),
+    One(T),
     /// More than once: which of them is meant cannot be known, so neither is used.
     Several,
+}
+
+impl<T> Found<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Absent => Found::Absent,
+            Self::One(value) => Found::One(change(value)),
+            Self::Several => Found::Several,
+        }
+    }
+
+    const fn as_ref(&self) -> Found<&T> {
+        match self {
+            Self::Absent => Found::Absent,
+            Self::One(value) => Found::One(value),
+            Self::Several => Found::Several,
+        }
+    }
 }
 
 /// What may stand around a name or a value. Nothing else is cut off where a cookie is believed: browsers guard our prefix, and
 /// not a name that begins with a no-break space.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-impl<'a> Found<'a> {
+impl<'a> Found<&'a str> {
     /// With one more pair of the header, which may be the cookie `name`.
     fn or_in(self, pair: &'a str, name: &str) -> Self {
         match pair.split_once('=') {
@@ -74,27 +93,52 @@ impl<'a> Found<'a> {
 ///
 /// Browsers read a cookie without `=` as a value without a name, so `name` must be followed by `=`.
 /// Names are compared by case, because the browser that guards our prefix may not guard another spelling.
-pub fn find<'a>(header: &'a str, name: &str) -> Found<'a> {
+pub fn find<'a>(header: &'a str, name: &str) -> Found<&'a str> {
     pairs(header).fold(Found::Absent, |found, pair| found.or_in(pair, name))
 }
 
-/// A `Cookie` header, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookies<'a> {
-    /// [`ACCESS`], as [`find`] finds it.
-    pub access: Found<'a>,
-    /// [`REFRESH`], likewise.
-    pub refresh: Found<'a>,
-    /// The header without the session's cookies: borrowed if there are none, `None` if there are no others.
-    pub others: Option<Cow<'a, str>>,
+/// A `Cookie` header, taken apart. It keeps what it found, so that a header that comes again need not be read again.
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    access: Found<SecretText>,
+    refresh: Found<SecretText>,
+    others: Others,
 }
 
-/// Takes a `Cookie` header apart, in one walk: it is long, and comes with every request.
+/// What is left of a `Cookie` header without the session's cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// All of it, to the letter: none of them is in it.
+    Whole,
+    /// These.
+    Some(String),
+    /// Nothing.
+    None,
+}
+
+impl Cookies {
+    /// [`ACCESS`], as [`find`] finds it.
+    pub fn access(&self) -> Found<&str> {
+        self.access.as_ref().map(SecretText::expose)
+    }
+
+    /// [`REFRESH`], likewise.
+    pub fn refresh(&self) -> Found<&str> {
+        self.refresh.as_ref().map(SecretText::expose)
+    }
+
+    /// What an origin may see.
+    pub const fn others(&self) -> &Others {
+        &self.others
+    }
+}
+
+/// Takes a `Cookie` header apart, in one walk, for it is long. No header is an empty one.
 ///
 /// Two `Cookie` headers can arrive as one, joined by a comma, and then a cookie of ours stands behind another one's
 /// value. A comma may as well belong to a value, so nothing is parted unless there is something of ours in it.
 /// A name of ours counts as ours in any case, and without a value: some servers read both as ours.
-pub fn read(header: &str) -> Cookies<'_> {
+pub fn read(header: &str) -> Cookies {
     let (mut access, mut refresh) = (Found::Absent, Found::Absent);
     let mut others = String::with_capacity(header.len());
     let mut is_whole = true;
@@ -109,13 +153,14 @@ pub fn read(header: &str) -> Cookies<'_> {
         }
     }
     let others = match (is_whole, others.is_empty()) {
-        (true, _) => Some(Cow::Borrowed(header)),
-        (false, true) => None,
-        (false, false) => Some(Cow::Owned(others)),
+        (true, _) => Others::Whole,
+        (false, true) => Others::None,
+        (false, false) => Others::Some(others),
     };
+    let keep = |token: &str| SecretText::new(token.to_owned());
     Cookies {
-        access,
-        refresh,
+        access: access.map(keep),
+        refresh: refresh.map(keep),
         others,
     }
 }
@@ -160,8 +205,12 @@ mod tests {
 
     use super::*;
 
-    fn others(header: &str) -> Option<Cow<'_, str>> {
-        read(header).others
+    fn others(header: &str) -> Option<String> {
+        match read(header).others {
+            Others::Whole => Some(header.to_owned()),
+            Others::Some(others) => Some(others),
+            Others::None => None,
+        }
     }
 
     #[test]
@@ -216,8 +265,8 @@ mod tests {
         for blank in ["\u{a0}", "\u{2000}", "\u{85}", "\u{b}"] {
             let header = format!("{blank}__Host-Http-access=t; a=1");
             let read = read(&header);
-            assert_eq!(read.access, Found::Absent, "{blank:?}");
-            assert_eq!(read.others, Some("a=1".into()), "{blank:?}");
+            assert_eq!(read.access(), Found::Absent, "{blank:?}");
+            assert_eq!(read.others, Others::Some("a=1".into()), "{blank:?}");
         }
         assert_eq!(find("\t__Host-Http-access = t ", ACCESS), Found::One("t"));
     }

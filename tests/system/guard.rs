@@ -9,7 +9,7 @@ use shared::cookie;
 use shared::secret::RootSecret;
 use shared::time::UnixTime;
 
-use crate::wire::authority;
+use crate::wire::{authority, of_session};
 
 const ORIGIN_SECRET: &str = "tT9wXc4mQz7kLp2vNb6yRf3sHd8gJa5e";
 
@@ -45,6 +45,38 @@ async fn strangers_are_led_to_the_sign_in_or_told_why_not() -> Result<()> {
         1,
         "only the public page reached the origin"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_read_in_a_cookie_header_is_its_own() -> Result<()> {
+    // Half as many texts, which is more than the worker remembers.
+    const REQUESTS: usize = 1_200;
+    let system = System::start().await?;
+    let stranger = system.client()?;
+    let mut users = Vec::new();
+    for account in [&ADA, &BOB] {
+        let client = system.login(account).await?;
+        let id = of_session(&client, "/user/id").await?;
+        users.push((client, id));
+    }
+    for index in 0..REQUESTS {
+        // Each text comes twice, with texts of others in between.
+        let page = (index / 4).to_string();
+        let (client, id) = &users[index % 2];
+        client.set_cookie("page", &page);
+        let received = client.get("/api/x").await?.expect(200)?.received()?;
+        assert_eq!(received.header("portcullis-user"), Some(id.as_str()));
+        assert_eq!(
+            received.header("cookie"),
+            Some(format!("page={page}").as_str())
+        );
+        stranger.set_cookie("page", &page);
+        stranger
+            .get("/api/x")
+            .await?
+            .expect_problem(401, "unauthenticated")?;
+    }
     Ok(())
 }
 

@@ -117,6 +117,33 @@ async fn a_gigabyte_comes_down_with_flat_memory() -> Result<()> {
     memory.stayed_flat()
 }
 
+/// Sends `count` requests to the public page, each with another cookie of `bytes`.
+async fn send_cookies(memory: &mut Memory<'_>, count: usize, bytes: usize) -> Result<()> {
+    let mut connection = Connection::open(memory.system.edges[0].addr()).await?;
+    for index in 0..count {
+        let cookie = format!("Cookie: n={}.{index:.<bytes$}\r\n", memory.passed);
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\n{cookie}\r\n",
+            authority(memory.system)
+        );
+        let answer = connection.ask(head.as_bytes()).await?;
+        ensure!(answer.status() == Some(200), "{}", answer.text());
+        memory.passed(bytes).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn cookies_that_never_come_again_pass_with_flat_memory() -> Result<()> {
+    const BYTES: usize = 24 << 10;
+    let system = System::start().await?;
+    // The runtime's own buffers and its garbage reach their usual size.
+    send_cookies(&mut Memory::watch(&system).await?, 500, BYTES).await?;
+    let mut memory = Memory::watch(&system).await?;
+    send_cookies(&mut memory, 5_000, BYTES).await?;
+    memory.stayed_flat()
+}
+
 async fn sources_left(client: &Client) -> Result<u64> {
     let answer = client.get("/api/test/source/left").await?.expect(200)?;
     answer.json()?["left"].as_u64().context("a number")

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use shared::cookie;
 use shared::revocation::{Entry, Revocation};
 
 use super::*;
@@ -40,13 +41,14 @@ impl Default for Case<'_> {
 impl Case<'_> {
     fn run(&self, tokens: &mut TokenCache) -> Result<String, Reason> {
         let (config, keys) = (config(), keys());
+        let cookies = cookie::read(self.cookie.as_deref().unwrap_or_default());
         let url = format!("{SITE}{}", self.path);
         let asked = Asked {
             method: self.method,
             url: &url,
             upgrade: self.upgrade,
             wanted_method: self.wanted_method,
-            cookie: self.cookie.as_deref(),
+            cookies: &cookies,
             authorization: self.authorization.as_deref(),
             fetch_site: self.site,
             origin: self.origin,

@@ -10,7 +10,7 @@ fn lines(cookie: Option<&str>, own_authorization: bool) -> Vec<String> {
         fixtures::token(|claims| claims.roles = vec!["admin".into(), "user".into()]);
     let target = Target::parse("https://site.test/app/x?y=1").unwrap();
     let inbound = Inbound {
-        cookies: cookie.map(cookie::read),
+        cookies: &cookie::read(cookie.unwrap_or_default()),
         own_authorization,
     };
     let config = fixtures::config();

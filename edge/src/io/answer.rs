@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, Response, ResponseInit};
 use worker::Env;
 
+use shared::cookie::{self, Cookies};
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
 
@@ -35,14 +36,7 @@ pub(crate) async fn answer(
         }
     };
     let head = Head::of(request, Some(config))?;
-    let mut errands = Errands::new(
-        config,
-        &settings,
-        request,
-        env,
-        context,
-        head.cookie.as_deref(),
-    );
+    let mut errands = Errands::new(config, &settings, request, env, context, &head.cookies);
     loop {
         let asked = head.asked(errands.renewed(), upstream::now());
         let stop = match isolate::pass(config, asked, errands.patience()) {
@@ -66,7 +60,7 @@ pub(crate) fn refuse(request: &Request, refusal: &Refusal) -> Result<Response, J
 struct Head {
     method: String,
     url: String,
-    cookie: Option<String>,
+    cookies: Cookies,
     authorization: Option<String>,
     fetch_site: Option<String>,
     fetch_mode: Option<String>,
@@ -84,7 +78,7 @@ impl Head {
         Ok(Self {
             method: request.method(),
             url: request.url(),
-            cookie: headers.get("cookie")?,
+            cookies: cookie::read(&headers.get("cookie")?.unwrap_or_default()),
             authorization: headers.get("authorization")?,
             fetch_site: headers.get("sec-fetch-site")?,
             fetch_mode: headers.get("sec-fetch-mode")?,
@@ -101,7 +95,7 @@ impl Head {
         Asked {
             method: &self.method,
             url: &self.url,
-            cookie: self.cookie.as_deref(),
+            cookies: &self.cookies,
             authorization: self.authorization.as_deref(),
             fetch_site: self.fetch_site.as_deref(),
             origin: self.origin.as_deref(),

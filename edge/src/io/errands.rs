@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use shared::cookie;
+use shared::cookie::Cookies;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
 use web_sys::Request;
@@ -33,7 +33,7 @@ pub(crate) struct Errands<'a> {
     request: &'a Request,
     env: &'a Env,
     context: &'a Context,
-    cookie: Option<&'a str>,
+    cookies_sent: &'a Cookies,
     began_at: UnixMillis,
     keys_loaded: bool,
     newer_keys_sought: bool,
@@ -50,7 +50,7 @@ impl<'a> Errands<'a> {
         request: &'a Request,
         env: &'a Env,
         context: &'a Context,
-        cookie: Option<&'a str>,
+        cookies_sent: &'a Cookies,
     ) -> Self {
         Self {
             config,
@@ -58,7 +58,7 @@ impl<'a> Errands<'a> {
             request,
             env,
             context,
-            cookie,
+            cookies_sent,
             began_at: upstream::now(),
             keys_loaded: false,
             newer_keys_sought: false,
@@ -161,7 +161,7 @@ impl<'a> Errands<'a> {
         let Ok(Credential::Cookies {
             refresh: Some(refresh),
             ..
-        }) = credential::take(self.cookie.map(cookie::read).as_ref(), None)
+        }) = credential::take(self.cookies_sent, None)
         else {
             return Err(refusal);
         };

@@ -19,6 +19,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{Request, Response};
 use worker::Env;
 
+use shared::cookie::{self, Cookies};
 use shared::time::UnixMillis;
 
 use knowledge::{Context, Wanted};
@@ -26,6 +27,18 @@ use knowledge::{Context, Wanted};
 use crate::caching;
 use crate::gate::Asked;
 use crate::refusal::Refusal;
+
+/// What a `Cookie` header holds. `entry.js` keeps it under the header's text, which is the longest of a request's texts
+/// and the same in all requests of a page: so it need not cross and be read each time.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct CookieHeader(Cookies);
+
+/// Reads a `Cookie` header; no header is an empty one.
+#[wasm_bindgen]
+pub fn read_cookies(header: &str) -> CookieHeader {
+    CookieHeader(cookie::read(header))
+}
 
 /// The hot path: one synchronous call per request. How the request goes on (see `Onward::encode`), if what this isolate
 /// holds is enough to say so; nothing otherwise. Never waits, never logs.
@@ -38,7 +51,7 @@ use crate::refusal::Refusal;
 pub fn guard(
     method: &str,
     url: &str,
-    cookie: Option<String>,
+    cookies: &CookieHeader,
     authorization: Option<String>,
     upgrade: bool,
     fetch_site: Option<String>,
@@ -50,7 +63,7 @@ pub fn guard(
     isolate::pass_at_once(Asked {
         method,
         url,
-        cookie: cookie.as_deref(),
+        cookies: &cookies.0,
         authorization: authorization.as_deref(),
         fetch_site: fetch_site.as_deref(),
         origin: origin.as_deref(),

@@ -2,6 +2,7 @@
 //! time. It is a user's only by a good token, and then says so once; no token and no session cookie goes on with it.
 #![no_main]
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
@@ -61,8 +62,24 @@ enum Authorization<'a> {
     Other(&'a str),
 }
 
+/// What a request says, and the header that its cookies were read in.
+#[derive(Clone, Copy)]
+struct Came<'a> {
+    asked: Asked<'a>,
+    cookie: Option<&'a str>,
+}
+
+impl<'a> Deref for Came<'a> {
+    type Target = Asked<'a>;
+
+    fn deref(&self) -> &Asked<'a> {
+        &self.asked
+    }
+}
+
 fuzz_target!(|raw: Raw<'_>| {
     let cookie = raw.cookie();
+    let cookies = cookie::read(cookie.as_deref().unwrap_or_default());
     let authorization = raw.authorization();
     let url = format!("{SITE}{}{}", pick(&PLACES, raw.place), raw.path);
     let asked = Asked {
@@ -70,7 +87,7 @@ fuzz_target!(|raw: Raw<'_>| {
             .method
             .among(&["GET", "HEAD", "POST", "OPTIONS", "TRACE"]),
         url: &url,
-        cookie: cookie.as_deref(),
+        cookies: &cookies,
         authorization: authorization.as_deref(),
         fetch_site: raw
             .fetch_site
@@ -84,8 +101,12 @@ fuzz_target!(|raw: Raw<'_>| {
         renewed: raw.renewed.map(Token::text),
         now: UnixMillis::from(NOW).plus(Duration::from_millis(u64::from(raw.millis % 1_000_000))),
     };
+    let came = Came {
+        asked,
+        cookie: cookie.as_deref(),
+    };
     let values = [
-        asked.cookie,
+        came.cookie,
         asked.authorization,
         asked.fetch_site,
         asked.origin,
@@ -105,8 +126,8 @@ fuzz_target!(|raw: Raw<'_>| {
         },
     };
     match gate::pass(asked, known, &mut TokenCache::default()) {
-        Err(stop) => check_stop(asked, known, &stop),
-        Ok(pass) => check_pass(asked, known, &pass),
+        Err(stop) => check_stop(came, known, &stop),
+        Ok(pass) => check_pass(came, known, &pass),
     }
 });
 
@@ -158,52 +179,52 @@ impl Cookie<'_> {
 }
 
 /// What is public is never refused, and an administrator's cookie alone opens everything.
-fn check_stop(asked: Asked<'_>, known: Known<'_>, stop: &Stop) {
+fn check_stop(came: Came<'_>, known: Known<'_>, stop: &Stop) {
     assert_ne!(stop.reason, Reason::LacksKeys);
-    let Ok(target) = Target::parse(asked.url) else {
+    let Ok(target) = Target::parse(came.url) else {
         return;
     };
-    if matches!(asked.method, "CONNECT" | "TRACE" | "TRACK") {
+    if matches!(came.method, "CONNECT" | "TRACE" | "TRACK") {
         return;
     }
-    match CONFIG.policy.classify(asked.method, target.path()) {
+    match CONFIG.policy.classify(came.method, target.path()) {
         Route::Issuer => panic!("the issuer guards itself: {stop:?}"),
         Route::Origin(rule) => {
-            assert!(!is_open(asked, rule), "{stop:?}");
-            assert!(!is_plainly_good(asked, known), "{stop:?}");
+            assert!(!is_open(came, rule), "{stop:?}");
+            assert!(!is_plainly_good(came, known), "{stop:?}");
         }
         Route::Hidden | Route::Respelled => {}
     }
 }
 
-fn is_plainly_good(asked: Asked<'_>, known: Known<'_>) -> bool {
+fn is_plainly_good(came: Came<'_>, known: Known<'_>) -> bool {
     let cookie = Cookie::Access(Token::Admin).written();
     let is_fresh = known
         .view
-        .is_some_and(|view| view.age(asked.now) <= Duration::from_secs(2));
-    let is_alone = asked.authorization.is_none() && asked.renewed.is_none() && !asked.upgrade;
-    asked.method == "GET" && asked.cookie == Some(&cookie) && is_alone && is_fresh
+        .is_some_and(|view| view.age(came.now) <= Duration::from_secs(2));
+    let is_alone = came.authorization.is_none() && came.renewed.is_none() && !came.upgrade;
+    came.method == "GET" && came.cookie == Some(&cookie) && is_alone && is_fresh
 }
 
 /// Whether nobody is asked who they are.
-fn is_open(asked: Asked<'_>, rule: &Rule) -> bool {
+fn is_open(came: Came<'_>, rule: &Rule) -> bool {
     rule.access == Access::Public
-        || (rule.cors && is_preflight(asked.method, asked.wanted_method, asked.origin))
+        || (rule.cors && is_preflight(came.method, came.wanted_method, came.origin))
 }
 
-fn check_pass(asked: Asked<'_>, known: Known<'_>, pass: &Pass<'_>) {
-    let target = Target::parse(asked.url).unwrap();
+fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {
+    let target = Target::parse(came.url).unwrap();
     let text = pass.onward.encode();
     let lines: Vec<&str> = text.split('\n').collect();
     let (url, dropped) = (lines[1], lines[2]);
     let again = Target::parse(url).unwrap();
-    assert_eq!(target.path(), again.path(), "{:?} -> {url:?}", asked.url);
+    assert_eq!(target.path(), again.path(), "{:?} -> {url:?}", came.url);
     assert_eq!(target.path_and_query(), again.path_and_query());
     let (pairs, []) = lines[3..].as_chunks() else {
         panic!("a name without a value in {text:?}")
     };
     let set: Vec<(&str, &str)> = pairs.iter().map(|&[name, value]| (name, value)).collect();
-    match CONFIG.policy.classify(asked.method, target.path()) {
+    match CONFIG.policy.classify(came.method, target.path()) {
         Route::Issuer => {
             assert_eq!((pass.onward.upstream, dropped), (Upstream::Issuer, ""));
             assert_eq!(
@@ -220,8 +241,8 @@ fn check_pass(asked: Asked<'_>, known: Known<'_>, pass: &Pass<'_>) {
                 url,
                 format!("{}{}", CONFIG.origin.as_str(), target.path_and_query())
             );
-            assert_nothing_of_ours(&sent(asked, dropped, &set));
-            check_user(asked, known, rule, pass, &set);
+            assert_nothing_of_ours(&sent(came, dropped, &set));
+            check_user(came, known, rule, pass, &set);
         }
         refused @ (Route::Hidden | Route::Respelled) => panic!("{refused:?} passed"),
     }
@@ -229,13 +250,13 @@ fn check_pass(asked: Asked<'_>, known: Known<'_>, pass: &Pass<'_>) {
 
 /// The headers as `send` in edge/entry.js sends them on.
 fn sent<'a>(
-    asked: Asked<'a>,
+    came: Came<'a>,
     dropped: &str,
     set: &[(&'a str, &'a str)],
 ) -> Vec<(&'a str, &'a str)> {
     let came = [
-        ("cookie", asked.cookie),
-        ("authorization", asked.authorization),
+        ("cookie", came.cookie),
+        ("authorization", came.authorization),
     ];
     let is_left = |name: &str| {
         !dropped.split(',').any(|other| other == name)
@@ -272,7 +293,7 @@ fn is_session(cookie: &str) -> bool {
 
 /// A guarded request says once whose it is, and any other never.
 fn check_user(
-    asked: Asked<'_>,
+    came: Came<'_>,
     known: Known<'_>,
     rule: &Rule,
     pass: &Pass<'_>,
@@ -288,7 +309,7 @@ fn check_user(
         pass.onward.keeping == Keeping::AsSaid,
         rule.access == Access::Public
     );
-    if is_open(asked, rule) {
+    if is_open(came, rule) {
         assert!(
             names.is_empty() && !pass.stale,
             "nobody is signed in: {names:?}"
@@ -305,41 +326,41 @@ fn check_user(
         ]
     );
     let value = |name: &str| set.iter().find(|(other, _)| *other == name).unwrap().1;
-    let user = asserted(asked, value(header::ASSERTION));
+    let user = asserted(came, value(header::ASSERTION));
     assert_eq!(value(header::USER), user.user().to_string());
     assert_eq!(value(header::SESSION), user.session().to_string());
     assert_eq!(value(header::ROLES), user.roles().join(","));
-    check_token(asked, known, &user);
-    check_provenance(asked);
-    check_rule(asked, known, rule, pass, &user);
+    check_token(came, known, &user);
+    check_provenance(came);
+    check_rule(came, known, rule, pass, &user);
 }
 
-fn asserted(asked: Asked<'_>, assertion: &str) -> Identity {
-    let target = Target::parse(asked.url).unwrap();
+fn asserted(came: Came<'_>, assertion: &str) -> Identity {
+    let target = Target::parse(came.url).unwrap();
     let request = assertion::Request {
-        method: asked.method,
+        method: came.method,
         authority: CONFIG.public.authority(),
         path_and_query: &target.path_and_query(),
     };
     let keys = std::slice::from_ref(&CONFIG.assertion_key.0);
-    assertion::verify(assertion, keys, request, asked.now.to_secs()).unwrap()
+    assertion::verify(assertion, keys, request, came.now.to_secs()).unwrap()
 }
 
 /// The token is good as far as is known, its time is not over, and it came with the request.
-fn check_token(asked: Asked<'_>, known: Known<'_>, user: &Identity) {
+fn check_token(came: Came<'_>, known: Known<'_>, user: &Identity) {
     let token = Token::of(user.session()).unwrap();
     let is_good = token.is_good() || (token == Token::Ended && known.view.is_none());
     assert!(
-        is_good && asked.now.to_secs() < NOW.plus(Duration::from_secs(840)),
+        is_good && came.now.to_secs() < NOW.plus(Duration::from_secs(840)),
         "{token:?}"
     );
-    let in_cookie = asked
+    let in_cookie = came
         .cookie
         .map(|header| cookie::find(header, cookie::ACCESS));
-    let in_bearer = asked
+    let in_bearer = came
         .authorization
         .is_some_and(|header| header.contains(token.text()));
-    match asked.renewed {
+    match came.renewed {
         Some(renewed) => assert_eq!(renewed, token.text()),
         None => assert!(
             in_bearer || in_cookie == Some(Found::One(token.text())),
@@ -349,31 +370,31 @@ fn check_token(asked: Asked<'_>, known: Known<'_>, user: &Identity) {
 }
 
 /// Where cookies prove it, and it can change something, it was made here.
-fn check_provenance(asked: Asked<'_>) {
-    let is_safe = matches!(asked.method, "GET" | "HEAD" | "OPTIONS") && !asked.upgrade;
+fn check_provenance(came: Came<'_>) {
+    let is_safe = matches!(came.method, "GET" | "HEAD" | "OPTIONS") && !came.upgrade;
     let is_session = |name| {
-        asked.cookie.is_some_and(
+        came.cookie.is_some_and(
             |header| matches!(cookie::find(header, name), Found::One(value) if !value.is_empty()),
         )
     };
     if is_safe || !(is_session(cookie::ACCESS) || is_session(cookie::REFRESH)) {
         return;
     }
-    match (asked.fetch_site, asked.origin) {
+    match (came.fetch_site, came.origin) {
         (Some(said), _) => assert!(["same-origin", "none"].contains(&said), "{said}"),
         (None, Some(origin)) => assert_eq!(origin, SITE),
-        (None, None) => assert!(asked.upgrade),
+        (None, None) => assert!(came.upgrade),
     }
 }
 
 /// What the rule asks for is there: roles, a sign-in of late, knowledge of late.
-fn check_rule(asked: Asked<'_>, known: Known<'_>, rule: &Rule, pass: &Pass<'_>, user: &Identity) {
+fn check_rule(came: Came<'_>, known: Known<'_>, rule: &Rule, pass: &Pass<'_>, user: &Identity) {
     assert!(rule.roles.is_empty() || rule.roles.iter().any(|role| user.roles().contains(role)));
-    let signed_in = asked.now.to_secs().since(user.auth_time());
+    let signed_in = came.now.to_secs().since(user.auth_time());
     assert!(rule.max_auth_age.is_none_or(|most| signed_in <= most));
     let is_fresh = known
         .view
-        .is_some_and(|view| view.age(asked.now) <= rule.freshness);
+        .is_some_and(|view| view.age(came.now) <= rule.freshness);
     assert_eq!(pass.stale, !is_fresh);
     assert!(
         is_fresh || (rule.when_stale == WhenStale::Serve && known.patience == Patience::MustDecide)

@@ -120,7 +120,7 @@ fn refused_options_are_never_answered_with_a_page() {
             url: "https://site.test/app/x",
             upgrade: false,
             wanted_method: None,
-            cookie: None,
+            cookies: &cookie::read(""),
             authorization: None,
             fetch_site: None,
             origin: None,
