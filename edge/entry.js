@@ -79,17 +79,26 @@ async function answered(request, env, ctx) {
 // Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only. `method` and `inbound`
 // are the request's own: asking it again is dearer than handing them on.
 function send(request, onward, env, ctx, method = request.method, inbound = request.headers) {
-	const lines = onward.split("\n");
-	const [head, url, dropped] = lines;
+	// Cut by hand, which is cheaper than to split it.
+	let at = 0;
+	const line = () => {
+		const end = onward.indexOf("\n", at);
+		const text = end < 0 ? onward.slice(at) : onward.slice(at, end);
+		at += text.length + 1;
+		return text;
+	};
+	const head = line();
+	const url = line();
+	const dropped = line();
 	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
 	const copy = request.body === null ? null : new Request(url, request);
 	const headers = copy === null ? new Headers(inbound) : copy.headers;
 	for (const name of inbound.keys()) if (endsHere(name)) headers.delete(name);
 	if (dropped !== "") for (const name of dropped.split(",")) headers.delete(name);
 	const cookies = [];
-	for (let at = 3; at < lines.length; at += 2) {
-		const name = lines[at];
-		const value = lines[at + 1];
+	while (at <= onward.length) {
+		const name = line();
+		const value = line();
 		if (name === "+") cookies.push(value);
 		else headers.set(name, value);
 	}

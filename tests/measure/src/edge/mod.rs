@@ -2,7 +2,9 @@
 //!
 //! One plain workerd holds every contender as a service of its own, so that all have the same process around them; one
 //! is driven at a time, in turn, and the CPU time that the process used meanwhile is that contender's. Ratios are taken
-//! within a round, so that a machine that is slower for a while is slower for both sides; hence many short turns.
+//! within a round, so that a machine that is slower for a while is slower for both sides; hence many short turns. Where a
+//! process puts what in memory is chance, and worth several percent to a contender for as long as it lives; hence many
+//! processes.
 
 mod capnp;
 mod contender;
@@ -27,7 +29,7 @@ use stage::Stage;
 /// How many requests are under way at once.
 const CONNECTIONS: usize = 8;
 /// For how long each contender is driven before anything is measured: V8 compiles what is hot.
-const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// For how long each contender is driven over one connection before that.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -38,8 +40,11 @@ pub(crate) struct Options {
     /// Also write every round as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How often each contender has its turn
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How many workerd are started, one after the other
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
+    processes: u32,
+    /// How often each contender has its turn in each of them
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// How long a turn is, in seconds
     #[arg(long, default_value = "0.2", value_parser = turn)]
@@ -53,16 +58,21 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let tools = harness::setup::for_build()?;
     let worker = harness::worker_build::build(&tools, harness::worker_build::Variant::Production)?;
-    // One thread asks and one process answers: on two cores neither waits for the other.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start a runtime")?;
-    let report = runtime.block_on(async {
-        let contenders = contender::all();
-        let stage = Stage::set(&tools.npm, &worker, &contenders).await?;
-        measure(options, &stage, contenders).await
-    })?;
+    let mut report = Report::new(contender::all(), CONNECTIONS, options.seconds);
+    for process in 1..=options.processes {
+        eprint!("\rprocess {process} of {}", options.processes);
+        // One thread asks and one process answers: on two cores neither waits for the other. What serves one process ends
+        // with its runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start a runtime")?;
+        runtime.block_on(async {
+            let stage = Stage::set(&tools.npm, &worker, &report.contenders()).await?;
+            measure(options.rounds, &stage, &mut report).await
+        })?;
+    }
+    eprintln!();
     print!("{}", report.table()?);
     if let Some(path) = &options.json {
         std::fs::write(path, report.json()?)
@@ -71,30 +81,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.check()
 }
 
-async fn measure(options: &Options, stage: &Stage, contenders: Vec<Contender>) -> Result<Report> {
-    let rounds = options.rounds;
-    eprintln!(
-        "{} contenders, {rounds} rounds of {:?} each, after a warm-up",
-        contenders.len(),
-        options.seconds
-    );
-    for contender in &contenders {
+/// Lets all contenders have their turns on `stage`.
+async fn measure(rounds: u32, stage: &Stage, report: &mut Report) -> Result<()> {
+    for contender in report.contenders() {
         // A cold isolate looks into KV for its first request; more at once would turn to the issuer, and there is none.
         drive_rightly(stage, contender, 1, FIRST_LOOK).await?;
         drive_rightly(stage, contender, CONNECTIONS, WARM_UP).await?;
     }
-    let mut report = Report::new(contenders, CONNECTIONS, options.seconds);
     let before = Usage::now(stage)?;
-    for round in 1..=rounds {
-        eprint!("\rround {round} of {rounds}");
+    for _ in 0..rounds {
         for index in 0..report.len() {
-            let taken = turn_of(stage, report.contender(index)?, options.seconds).await?;
+            let taken = turn_of(stage, report.contender(index)?, report.seconds).await?;
             report.add(index, taken)?;
         }
     }
-    eprintln!();
-    report.others = Usage::now(stage)?.by_others_since(&before);
-    Ok(report)
+    report
+        .others
+        .push(Usage::now(stage)?.by_others_since(&before));
+    Ok(())
 }
 
 /// Who has used the processors so far.

@@ -17,9 +17,10 @@ const QUIET: f64 = 0.05;
 pub(crate) struct Report {
     turns: Vec<(Contender, Vec<Round>)>,
     connections: usize,
-    seconds: Duration,
-    /// The share of all processors that other programs used meanwhile.
-    pub(crate) others: f64,
+    /// How long a turn is.
+    pub(crate) seconds: Duration,
+    /// The share of all processors that other programs used meanwhile, for each process.
+    pub(crate) others: Vec<f64>,
 }
 
 impl Report {
@@ -33,8 +34,13 @@ impl Report {
             turns,
             connections,
             seconds,
-            others: 0.0,
+            others: Vec::new(),
         }
+    }
+
+    /// All that take part.
+    pub(crate) fn contenders(&self) -> Vec<&Contender> {
+        self.turns.iter().map(|(contender, _)| contender).collect()
     }
 
     /// How many take part.
@@ -90,9 +96,10 @@ impl Report {
     pub(crate) fn table(&self) -> Result<String> {
         let rows = self.rows()?;
         let mut text = format!(
-            "{} rounds of {:?}, {} connections; medians; ratios within a round, to the floor or to the pass-through\n\n",
+            "{} rounds of {:?} in {} processes, {} connections; medians; ratios within a round, to the floor or to the pass-through\n\n",
             self.turns.first().map_or(0, |(_, rounds)| rounds.len()),
             self.seconds,
+            self.others.len(),
             self.connections
         );
         let _ = writeln!(
@@ -113,11 +120,12 @@ impl Report {
                 ratio(row.cpu_ratio, row.cpu_ratio_range),
             );
         }
-        if self.others > QUIET {
+        let others = self.others.iter().copied().fold(0.0, f64::max);
+        if others > QUIET {
             let _ = writeln!(
                 text,
-                "\nOther programs used {:.0} % of the machine meanwhile: throughput means little, and CPU time is disturbed.",
-                self.others * 100.0
+                "\nOther programs used up to {:.0} % of the machine meanwhile: throughput means little, and CPU time is disturbed.",
+                others * 100.0
             );
         }
         text.push('\n');
@@ -216,8 +224,13 @@ mod tests {
             table.matches(" met\n").count()
         );
         assert!(table.contains("NOT met") && !table.contains("Other programs"));
-        report.others = 0.4;
-        assert!(report.table().unwrap().contains("Other programs used 40 %"));
+        report.others = vec![0.1, 0.4];
+        assert!(
+            report
+                .table()
+                .unwrap()
+                .contains("Other programs used up to 40 %")
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Stage {
     ///
     /// # Errors
     /// workerd does not come up; the message holds the end of its log.
-    pub(crate) async fn set(npm: &Npm, worker: &Path, contenders: &[Contender]) -> Result<Self> {
+    pub(crate) async fn set(npm: &Npm, worker: &Path, contenders: &[&Contender]) -> Result<Self> {
         let knowledge = Knowledge::new()?;
         let kv = Arc::new(Kv::start().await?);
         let silent = origin::start(Says::Nothing).await?;
