@@ -249,12 +249,8 @@ fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {
 }
 
 /// The headers as `send` in edge/entry.js sends them on.
-fn sent<'a>(
-    came: Came<'a>,
-    dropped: &str,
-    set: &[(&'a str, &'a str)],
-) -> Vec<(&'a str, &'a str)> {
-    let came = [
+fn sent<'a>(came: Came<'a>, dropped: &str, set: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let credentials = [
         ("cookie", came.cookie),
         ("authorization", came.authorization),
     ];
@@ -262,7 +258,7 @@ fn sent<'a>(
         !dropped.split(',').any(|other| other == name)
             && set.iter().all(|(other, _)| *other != name)
     };
-    let left = came
+    let left = credentials
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
     left.filter(|(name, _)| is_left(name))
