@@ -19,47 +19,48 @@ export default {
 			const upgrade = headers.has("upgrade");
 			// Where a request comes from matters only if it can change something.
 			const safe = !upgrade && (method === "GET" || method === "HEAD");
+			const sender = senderWith(headers.get("cookie") ?? "", now);
 			const onward = guard(
 				method,
 				request.url,
-				cookiesIn(headers.get("cookie"), now),
+				sender.cookies,
 				headers.get("authorization"),
 				upgrade,
 				safe ? null : headers.get("sec-fetch-site"),
 				safe ? null : headers.get("origin"),
 				now,
 			);
-			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx, method, headers);
+			return onward === undefined ? answered(request, env, ctx) : send(request, onward, env, ctx, sender, method, headers);
 		} catch (error) {
 			return broken(error);
 		}
 	},
 };
 
-// What Rust read in `Cookie` headers, by their whole texts: all requests of a page have the same. Bounded, for anybody can
-// send many and long ones; and forgotten before long, for session tokens are among them.
-const readCookies = new Map();
-let readChars = 0;
-let readSince = 0;
-function cookiesIn(header, now) {
-	const text = header ?? "";
-	if (Math.abs(now - readSince) >= 30_000) forgetCookies(now);
-	let read = readCookies.get(text);
-	if (read === undefined) {
-		if (readCookies.size >= 500 || readChars + text.length > 1_000_000) forgetCookies(now);
-		read = read_cookies(text);
-		readCookies.set(text, read);
-		readChars += text.length;
+// Who sends requests, by the whole texts of their `Cookie` headers, for all requests of a page have the same: what Rust
+// read in it, and what went on last. Bounded, for anybody can send many and long ones; and forgotten before long, for
+// session tokens are among them.
+const senders = new Map();
+let sendersChars = 0;
+let sendersSince = 0;
+function senderWith(text, now) {
+	if (Math.abs(now - sendersSince) >= 30_000) forgetSenders(now);
+	let sender = senders.get(text);
+	if (sender === undefined) {
+		if (senders.size >= 500 || sendersChars + text.length > 1_000_000) forgetSenders(now);
+		sender = { cookies: read_cookies(text), last: undefined };
+		senders.set(text, sender);
+		sendersChars += text.length;
 	}
-	return read;
+	return sender;
 }
 
 // Rust looks at what was read only while it is called, so that it can be freed between two calls.
-function forgetCookies(now) {
-	for (const read of readCookies.values()) read.free();
-	readCookies.clear();
-	readChars = 0;
-	readSince = now;
+function forgetSenders(now) {
+	for (const { cookies } of senders.values()) cookies.free();
+	senders.clear();
+	sendersChars = 0;
+	sendersSince = now;
 }
 
 async function answered(request, env, ctx) {
@@ -68,7 +69,7 @@ async function answered(request, env, ctx) {
 		const panicked = new Promise((_, reject) => (tell = reject));
 		waiting.add(tell);
 		const result = await Promise.race([answer(request, env, ctx), panicked]);
-		return typeof result === "string" ? await send(request, result, env, ctx) : result;
+		return typeof result === "string" ? await send(request, result, env, ctx, undefined) : result;
 	} catch (error) {
 		return broken(error);
 	} finally {
@@ -78,30 +79,27 @@ async function answered(request, env, ctx) {
 
 // Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only. `method` and `inbound`
 // are the request's own: asking it again is dearer than handing them on.
-function send(request, onward, env, ctx, method = request.method, inbound = request.headers) {
+function send(request, onward, env, ctx, sender, method = request.method, inbound = request.headers) {
 	// Cut by hand, which is cheaper than to split it.
 	let at = 0;
 	const line = () => {
 		const end = onward.indexOf("\n", at);
-		const text = end < 0 ? onward.slice(at) : onward.slice(at, end);
-		at += text.length + 1;
+		const text = onward.slice(at, end);
+		at = end + 1;
 		return text;
 	};
 	const head = line();
 	const url = line();
-	const dropped = line();
+	const assertion = line();
+	const cookies = [];
+	while (onward[at] === "+") cookies.push(line().slice(1));
+	const changes = onward.slice(at);
 	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
 	const copy = request.body === null ? null : new Request(url, request);
-	const headers = copy === null ? new Headers(inbound) : copy.headers;
-	for (const name of inbound.keys()) if (endsHere(name)) headers.delete(name);
-	if (dropped !== "") for (const name of dropped.split(",")) headers.delete(name);
-	const cookies = [];
-	while (at <= onward.length) {
-		const name = line();
-		const value = line();
-		if (name === "+") cookies.push(value);
-		else headers.set(name, value);
-	}
+	const headers = copy === null ? onwardHeaders(inbound, changes, sender) : new Outgoing(copy.headers, inbound, changes).headers;
+	// Headers that serve again have the last request's.
+	if (assertion === "") headers.delete(ASSERTION);
+	else headers.set(ASSERTION, assertion);
 	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
 	const toIssuer = head[0] === "i";
 	const init = copy === null ? { method, headers, redirect: "manual" } : { redirect: "manual" };
@@ -117,6 +115,85 @@ function send(request, onward, env, ctx, method = request.method, inbound = requ
 	};
 	return fetch(copy ?? url, init).then(kept, (error) => noAnswer(request, toIssuer, error));
 }
+
+const ASSERTION = "portcullis-assertion";
+
+// The headers that go on, but for the assertion. A browser's requests are much alike: those of the sender's last one serve
+// again, with the values set that differ, which is cheaper than to copy all of them and have the copy collected. `fetch`
+// takes a copy of its own before the next request comes.
+function onwardHeaders(inbound, changes, sender) {
+	if (sender?.last?.changes === changes && sender.last.follow(inbound)) return sender.last.headers;
+	const made = new Outgoing(new Headers(inbound), inbound, changes);
+	if (sender !== undefined) sender.last = made.canFollow() ? made : undefined;
+	return made.headers;
+}
+
+// Headers on their way, and what they were made of.
+class Outgoing {
+	// `headers` is a copy of `inbound`. `changes`: the names of those to take off, beside those that never go on, between
+	// commas; then lines of a name and lines of the value to set, in turn.
+	constructor(headers, inbound, changes) {
+		this.headers = headers;
+		this.changes = changes;
+		this.chars = changes.length;
+		this.names = [];
+		// As they came; `null` where nothing of it goes on.
+		this.values = [];
+		inbound.forEach((value, name) => {
+			this.names.push(name);
+			this.values.push(value);
+			this.chars += name.length + value.length;
+			if (endsHere(name)) this.takeOff(name);
+		});
+		const [dropped, ...set] = changes.split("\n");
+		if (dropped !== "") dropped.split(",").forEach((name) => this.takeOff(name));
+		for (let at = 0; at < set.length; at += 2) {
+			this.takeOff(set[at]);
+			headers.set(set[at], set[at + 1]);
+		}
+	}
+
+	takeOff(name) {
+		this.headers.delete(name);
+		const at = this.names.indexOf(name);
+		if (at >= 0) this.values[at] = null;
+	}
+
+	// Whether a difference to what comes next would be seen and could be set, and this is not too long to keep. The runtime
+	// tells `Set-Cookie` line by line, and a name that comes twice cannot be set twice.
+	canFollow() {
+		if (this.chars > MOST_CHARS || this.names.includes("set-cookie")) return false;
+		return this.values.every((value) => value === null || PLAIN.test(value));
+	}
+
+	// Makes these the headers of the next request, which must have the same names and the same `changes`. If it answers no,
+	// they are of no use any more.
+	follow(inbound) {
+		let at = 0;
+		let can = true;
+		inbound.forEach((value, name) => {
+			can = can && this.names[at] === name && this.followAt(at, value);
+			at++;
+		});
+		return can && at === this.names.length;
+	}
+
+	followAt(at, value) {
+		const last = this.values[at];
+		if (last === value || last === null) return true;
+		this.chars += value.length - last.length;
+		if (this.chars > MOST_CHARS || !PLAIN.test(value)) return false;
+		this.headers.set(this.names[at], value);
+		this.values[at] = value;
+		return true;
+	}
+}
+
+// What a sender's headers may have for them to be kept: a browser's have about half of it.
+const MOST_CHARS = 4_096;
+
+// Other bytes do not survive being read as text and set again, and two such values can look the same.
+const PLAIN = /^[\t\x20-\x7e]*$/;
 
 // Whether no request takes this header with it: one that concerns one hop only (RFC 9110 §7.6.1), makes some frameworks
 // take another path or method than the one that was checked, or begins like ours, for some frameworks read
@@ -235,7 +312,7 @@ function isPanic(error) {
 function startAnew() {
 	__wbg_reset_state();
 	// Not freed: it went with the instance that held it.
-	readCookies.clear();
+	senders.clear();
 	for (const tell of waiting) tell(new Error("lost to a panic"));
 	waiting.clear();
 }

@@ -113,6 +113,8 @@ pub struct Onward<'a> {
     set: Vec<(&'static str, Cow<'a, str>)>,
     /// Headers that name the user, in lines.
     user: String,
+    /// Proves whose request it is; empty where nobody was asked.
+    assertion: String,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<String>,
 }
@@ -145,8 +147,8 @@ impl<'a> Onward<'a> {
         }
         onward.cut_cookies(inbound.cookies);
         if let Some(identity) = identity {
-            let assertion = identity.asserter.assert(method, &path_and_query, now);
-            onward.user = [&identity.headers, "\n", header::ASSERTION, "\n", &assertion].concat();
+            onward.user.clone_from(&identity.headers);
+            onward.assertion = identity.asserter.assert(method, &path_and_query, now);
         }
         onward
     }
@@ -174,6 +176,7 @@ impl<'a> Onward<'a> {
             dropped: Vec::new(),
             set: Vec::new(),
             user: String::new(),
+            assertion: String::new(),
             cookies: Vec::new(),
         }
     }
@@ -186,10 +189,11 @@ impl<'a> Onward<'a> {
         }
     }
 
-    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the names
-    /// of the headers to take off, between commas, beside those that never go on; then pairs of lines in any number: a name
-    /// and the value to set on the request, or `+` and a `Set-Cookie` for the answer. No part can hold a line break: URLs
-    /// are escaped, values come out of parsed headers.
+    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the assertion, or
+    /// nothing; in any number, `+` with a `Set-Cookie` for the answer; the names of the headers to take off, between commas,
+    /// beside those that never go on; then pairs of lines in any number: a name and the value to set on the request. What
+    /// is the same for all requests with one `Cookie` header comes last. No part can hold a line break: URLs are escaped,
+    /// values come out of parsed headers.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
@@ -207,8 +211,10 @@ impl<'a> Onward<'a> {
             Keeping::AsOriginSays => 'o',
         });
         text.push('\n');
-        text.push_str(&self.url);
-        text.push('\n');
+        text.extend([&self.url, "\n", &self.assertion, "\n"]);
+        for cookie in &self.cookies {
+            text.extend(["+", cookie, "\n"]);
+        }
         for (index, name) in self.dropped.iter().enumerate() {
             if index > 0 {
                 text.push(',');
@@ -219,9 +225,6 @@ impl<'a> Onward<'a> {
             text.extend(["\n", name, "\n", value]);
         }
         text.push_str(&self.user);
-        for cookie in &self.cookies {
-            text.extend(["\n+\n", cookie]);
-        }
         text
     }
 }

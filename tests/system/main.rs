@@ -2,6 +2,7 @@
 //! worker in workerd. And the rules that the source tree keeps.
 
 mod accounts;
+mod alike;
 mod assertion;
 mod browser;
 mod caching;

@@ -117,18 +117,25 @@ async fn a_gigabyte_comes_down_with_flat_memory() -> Result<()> {
     memory.stayed_flat()
 }
 
-/// Sends `count` requests to the public page, each with another cookie of `bytes`.
-async fn send_cookies(memory: &mut Memory<'_>, count: usize, bytes: usize) -> Result<()> {
+/// Sends `count` cookies of `bytes` to the public page, each twice: with an empty header, and with one of `beside` bytes.
+async fn send_cookies(
+    memory: &mut Memory<'_>,
+    count: usize,
+    bytes: usize,
+    beside: usize,
+) -> Result<()> {
     let mut connection = Connection::open(memory.system.edges[0].addr()).await?;
     for index in 0..count {
         let cookie = format!("Cookie: n={}.{index:.<bytes$}\r\n", memory.passed);
-        let head = format!(
-            "GET / HTTP/1.1\r\nHost: {}\r\n{cookie}\r\n",
-            authority(memory.system)
-        );
-        let answer = connection.ask(head.as_bytes()).await?;
-        ensure!(answer.status() == Some(200), "{}", answer.text());
-        memory.passed(bytes).await?;
+        for more in [String::new(), ".".repeat(beside)] {
+            let head = format!(
+                "GET / HTTP/1.1\r\nHost: {}\r\n{cookie}x-beside: {more}\r\n\r\n",
+                authority(memory.system)
+            );
+            let answer = connection.ask(head.as_bytes()).await?;
+            ensure!(answer.status() == Some(200), "{}", answer.text());
+        }
+        memory.passed(bytes + beside).await?;
     }
     Ok(())
 }
@@ -138,9 +145,19 @@ async fn cookies_that_never_come_again_pass_with_flat_memory() -> Result<()> {
     const BYTES: usize = 24 << 10;
     let system = System::start().await?;
     // The runtime's own buffers and its garbage reach their usual size.
-    send_cookies(&mut Memory::watch(&system).await?, 500, BYTES).await?;
+    send_cookies(&mut Memory::watch(&system).await?, 500, BYTES, 0).await?;
     let mut memory = Memory::watch(&system).await?;
-    send_cookies(&mut memory, 5_000, BYTES).await?;
+    send_cookies(&mut memory, 5_000, BYTES, 0).await?;
+    memory.stayed_flat()
+}
+
+#[tokio::test]
+async fn long_headers_beside_many_cookies_pass_with_flat_memory() -> Result<()> {
+    const BYTES: usize = 56 << 10;
+    let system = System::start().await?;
+    send_cookies(&mut Memory::watch(&system).await?, 100, 8, BYTES).await?;
+    let mut memory = Memory::watch(&system).await?;
+    send_cookies(&mut memory, 1_500, 8, BYTES).await?;
     memory.stayed_flat()
 }
 

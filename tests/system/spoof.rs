@@ -192,7 +192,8 @@ impl Kind {
     }
 }
 
-async fn site() -> Result<Site> {
+/// With an open and a guarded route.
+pub(crate) async fn site() -> Result<Site> {
     let origin = Recorder::start().await?;
     let routes = json!([
         {"path": "/open/*", "access": "public"},
@@ -208,20 +209,20 @@ async fn site() -> Result<Site> {
 }
 
 /// Which of the four are there, each once and true.
-struct Truth {
+pub(crate) struct Truth {
     user: String,
     session: String,
 }
 
 impl Truth {
-    async fn of(client: &Client) -> Result<Self> {
+    pub(crate) async fn of(client: &Client) -> Result<Self> {
         Ok(Self {
             user: of_session(client, "/user/id").await?,
             session: of_session(client, "/session/id").await?,
         })
     }
 
-    fn check(&self, site: &Site, recorded: &Recorded) -> Result<()> {
+    pub(crate) fn check(&self, site: &Site, recorded: &Recorded) -> Result<()> {
         let all = ours(recorded);
         ensure!(all.len() == 4, "{all:?}");
         let value = |name: &str| {

@@ -27,7 +27,7 @@ fn lines(cookie: Option<&str>, own_authorization: bool) -> Vec<String> {
 
 /// The value that is set for the header `name`.
 fn set<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
-    let mut pairs = lines.get(3..).unwrap_or_default().chunks(2);
+    let mut pairs = lines.get(4..).unwrap_or_default().chunks(2);
     pairs
         .find(|pair| pair[0] == name)
         .map(|pair| pair[1].as_str())
@@ -36,16 +36,14 @@ fn set<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
 #[test]
 fn the_origin_learns_who_it_is_and_can_check_it() {
     let lines = lines(Some("a=1"), false);
-    assert_eq!(
-        lines[..3],
-        ["o  ", "http://origin.internal:3000/app/x?y=1", ""]
-    );
-    assert_eq!(lines.len(), 3 + 4 * 2);
+    assert_eq!(lines[..2], ["o  ", "http://origin.internal:3000/app/x?y=1"]);
+    assert_eq!(lines[3..].len(), 1 + 3 * 2);
+    assert_eq!(lines[3], "");
     let set = |name| set(&lines, name).unwrap();
     assert_eq!(set("portcullis-user"), "AQEBAQEBAQEBAQEBAQEBAQ");
     assert_eq!(set("portcullis-session"), "AgICAgICAgICAgICAgICAg");
     assert_eq!(set("portcullis-roles"), "admin,user");
-    let token = set("portcullis-assertion");
+    let token = &lines[2];
     let secret = RootSecret::parse(&fixtures::setting("ORIGIN_SECRET").unwrap()).unwrap();
     let request = Request {
         method: "GET",
@@ -58,8 +56,8 @@ fn the_origin_learns_who_it_is_and_can_check_it() {
 
 #[test]
 fn a_credential_of_ours_is_taken_off() {
-    assert_eq!(lines(None, true)[2], "authorization");
-    assert_eq!(lines(Some("__Host-Http-access=t"), false)[2], "cookie");
+    assert_eq!(lines(None, true)[3], "authorization");
+    assert_eq!(lines(Some("__Host-Http-access=t"), false)[3], "cookie");
 }
 
 #[test]
@@ -67,7 +65,7 @@ fn only_the_session_cookies_are_cut() {
     let cookie = |header: &str| {
         let lines = lines(Some(header), false);
         set(&lines, "cookie")
-            .or_else(|| (lines[2] != "cookie").then_some(header))
+            .or_else(|| (lines[3] != "cookie").then_some(header))
             .map(str::to_owned)
     };
     let kept =
@@ -100,7 +98,7 @@ fn the_issuer_gets_the_cookies_and_the_edges_token() {
     assert_eq!(
         text,
         format!(
-            "i  \nhttp://issuer.internal:8081/auth/login?x\n\nportcullis-edge-token\n{token}\nportcullis-client-ip\n192.0.2.7"
+            "i  \nhttp://issuer.internal:8081/auth/login?x\n\n\nportcullis-edge-token\n{token}\nportcullis-client-ip\n192.0.2.7"
         )
     );
 }

@@ -216,14 +216,17 @@ fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {
     let target = Target::parse(came.url).unwrap();
     let text = pass.onward.encode();
     let lines: Vec<&str> = text.split('\n').collect();
-    let (url, dropped) = (lines[1], lines[2]);
+    let (url, assertion, dropped) = (lines[1], lines[2], lines[3]);
     let again = Target::parse(url).unwrap();
     assert_eq!(target.path(), again.path(), "{:?} -> {url:?}", came.url);
     assert_eq!(target.path_and_query(), again.path_and_query());
-    let (pairs, []) = lines[3..].as_chunks() else {
+    let (pairs, []) = lines[4..].as_chunks() else {
         panic!("a name without a value in {text:?}")
     };
-    let set: Vec<(&str, &str)> = pairs.iter().map(|&[name, value]| (name, value)).collect();
+    let mut set: Vec<(&str, &str)> = pairs.iter().map(|&[name, value]| (name, value)).collect();
+    if !assertion.is_empty() {
+        set.push((header::ASSERTION, assertion));
+    }
     match CONFIG.policy.classify(came.method, target.path()) {
         Route::Issuer => {
             assert_eq!((pass.onward.upstream, dropped), (Upstream::Issuer, ""));

@@ -123,6 +123,11 @@ impl Recorded {
         message::content(&self.bytes)
     }
 
+    /// All of it, byte by byte.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// All of it.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
