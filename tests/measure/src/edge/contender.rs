@@ -52,6 +52,8 @@ pub(crate) enum Tokens {
     Same,
     /// Another one each time, out of many more than an isolate remembers.
     Different,
+    /// The same one each time, beside another cookie each time: nothing that is kept by `Cookie` headers can be used.
+    SameAmongOthers,
 }
 
 /// What a contender is compared with.
@@ -112,6 +114,14 @@ pub(crate) fn all() -> Vec<Contender> {
             Worker::Deployed,
             Says::Private,
         ),
+        Contender {
+            tokens: Tokens::SameAmongOthers,
+            ..forwarding(
+                "guard forwarding, new Cookie text",
+                Worker::Deployed,
+                Says::Private,
+            )
+        },
         forwarding("pass-through in JS", Worker::PassThrough, Says::Nothing),
         forwarding(
             "pass-through that marks private",

@@ -15,7 +15,7 @@ use shared::{token, wire};
 
 /// The site: issuer and audience of every token.
 pub(crate) const SITE: &str = "https://app.example.test";
-/// Tokens where each request carries another: an isolate remembers a thousand.
+/// Tokens, or cookies, where each request carries another: an isolate remembers a thousand tokens and 500 `Cookie` headers.
 const MANY: usize = 16_384;
 /// Sessions of others that have been ended within the life of an access token.
 const REVOCATIONS: usize = 10_000;
@@ -74,6 +74,17 @@ impl Knowledge {
     /// One cannot be signed.
     pub(crate) fn many_tokens(&self, algorithm: Algorithm) -> Result<Arc<[String]>> {
         self.tokens(algorithm, MANY)
+    }
+
+    /// One good token, with another cookie behind it each time.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub(crate) fn token_among_others(&self, algorithm: Algorithm) -> Result<Arc<[String]>> {
+        let token = &self.token(algorithm)?[0];
+        Ok((0..MANY)
+            .map(|visit| format!("{token}; visit={visit}"))
+            .collect())
     }
 
     fn tokens(&self, algorithm: Algorithm, count: usize) -> Result<Arc<[String]>> {

@@ -182,6 +182,7 @@ fn target(contender: &Contender, knowledge: &Knowledge, port: u16) -> Result<Tar
     let pool = match contender.tokens {
         Tokens::Same => knowledge.token(contender.algorithm)?,
         Tokens::Different => knowledge.many_tokens(contender.algorithm)?,
+        Tokens::SameAmongOthers => knowledge.token_among_others(contender.algorithm)?,
     };
     let (before_token, after_token) = REQUEST
         .split_once("TOKEN")

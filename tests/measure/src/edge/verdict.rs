@@ -46,7 +46,7 @@ pub(crate) fn all(rows: &[(&Contender, &Row)]) -> Vec<Verdict> {
                     judge("of the floor", OF_THE_FLOOR, value >= OF_THE_FLOOR);
                     judge("above the best jose", best, value > best);
                 }
-                (Worker::Deployed, _) => judge(
+                (Worker::Deployed, Tokens::Same) => judge(
                     "of the pass-through",
                     OF_THE_PASS_THROUGH,
                     value >= OF_THE_PASS_THROUGH,
@@ -117,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cold_token_has_no_target_and_the_best_jose_counts() {
+    fn cold_tokens_and_new_cookies_have_no_target_and_the_best_jose_counts() {
         let verdicts = judged(|one| match (one.worker, one.tokens) {
-            (Worker::Guard, Tokens::Different) => 1,
+            (Worker::Guard, Tokens::Different) | (Worker::Deployed, Tokens::SameAmongOthers) => 1,
             (Worker::Jose { kv: true }, _) => 10,
             (Worker::Jose { kv: false }, _) => 79,
             (Worker::Guard, Tokens::Same) => 80,
