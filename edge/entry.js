@@ -48,7 +48,7 @@ function senderWith(text, now) {
 	let sender = senders.get(text);
 	if (sender === undefined) {
 		if (senders.size >= 500 || sendersChars + text.length > 1_000_000) forgetSenders(now);
-		sender = { cookies: read_cookies(text), last: undefined };
+		sender = { cookies: read_cookies(text), hasCome: false, last: undefined };
 		senders.set(text, sender);
 		sendersChars += text.length;
 	}
@@ -124,7 +124,11 @@ const ASSERTION = "portcullis-assertion";
 function onwardHeaders(inbound, changes, sender) {
 	if (sender?.last?.changes === changes && sender.last.follow(inbound)) return sender.last.headers;
 	const made = new Outgoing(new Headers(inbound), inbound, changes);
-	if (sender !== undefined) sender.last = made.canFollow() ? made : undefined;
+	if (sender !== undefined) {
+		// One who never comes again shall leave nothing to collect.
+		sender.last = sender.hasCome && made.canFollow() ? made : undefined;
+		sender.hasCome = true;
+	}
 	return made.headers;
 }
 
@@ -135,10 +139,11 @@ class Outgoing {
 	constructor(headers, inbound, changes) {
 		this.headers = headers;
 		this.changes = changes;
-		this.chars = changes.length;
 		this.names = [];
 		// As they came; `null` where nothing of it goes on.
 		this.values = [];
+		// How long all of this is.
+		this.chars = changes.length;
 		inbound.forEach((value, name) => {
 			this.names.push(name);
 			this.values.push(value);
@@ -148,15 +153,21 @@ class Outgoing {
 		const [dropped, ...set] = changes.split("\n");
 		if (dropped !== "") dropped.split(",").forEach((name) => this.takeOff(name));
 		for (let at = 0; at < set.length; at += 2) {
-			this.takeOff(set[at]);
+			this.forget(set[at]);
 			headers.set(set[at], set[at + 1]);
 		}
 	}
 
 	takeOff(name) {
 		this.headers.delete(name);
+		this.forget(name);
+	}
+
+	forget(name) {
 		const at = this.names.indexOf(name);
-		if (at >= 0) this.values[at] = null;
+		if (at < 0 || this.values[at] === null) return;
+		this.chars -= this.values[at].length;
+		this.values[at] = null;
 	}
 
 	// Whether a difference to what comes next would be seen and could be set, and this is not too long to keep. The runtime
@@ -189,8 +200,8 @@ class Outgoing {
 	}
 }
 
-// What a sender's headers may have for them to be kept: a browser's have about half of it.
-const MOST_CHARS = 4_096;
+// The longest that are kept. A browser's have about a thousand characters, and the origin's own cookies twice.
+const MOST_CHARS = 8_192;
 
 // Other bytes do not survive being read as text and set again, and two such values can look the same.
 const PLAIN = /^[\t\x20-\x7e]*$/;
