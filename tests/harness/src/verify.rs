@@ -16,6 +16,7 @@ use crate::workspace;
 /// No step takes longer, so none hangs.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 const LINES_SHOWN: usize = 200;
+const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
 /// Runs all steps; stops at the first that fails.
 ///
@@ -25,6 +26,11 @@ pub async fn run() -> Result<()> {
     let started = Instant::now();
     let tools = step("set-up", setup::for_verify)?;
     cargo_step("format", cargo(&["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    cargo_step(
+        "format of the fuzz targets",
+        cargo(&["fmt", "--manifest-path", FUZZ, "--check"]),
+    )?;
     cargo_step(
         "clippy",
         cargo(&[

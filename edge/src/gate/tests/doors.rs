@@ -16,18 +16,18 @@ fn a_public_route_gets_no_credential_of_ours() {
         .once()
         .unwrap()
     };
-    assert_eq!(public(None, None), "o  \nhttp://origin.internal:3000/\n");
+    assert_eq!(public(None, None), "o  \nhttp://origin.internal:3000/\n\n");
     assert_eq!(
         public(access(&good), None),
-        "o  \nhttp://origin.internal:3000/\n\ncookie\ntheme=dark"
+        "o  \nhttp://origin.internal:3000/\n\n\ncookie\ntheme=dark"
     );
     assert_eq!(
         public(None, Some(format!("Bearer {good}"))),
-        "o  \nhttp://origin.internal:3000/\nauthorization"
+        "o  \nhttp://origin.internal:3000/\n\nauthorization"
     );
     assert_eq!(
         public(None, Some("Bearer something-else".into())),
-        "o  \nhttp://origin.internal:3000/\n"
+        "o  \nhttp://origin.internal:3000/\n\n"
     );
 }
 
@@ -77,7 +77,7 @@ fn a_preflight_passes_where_the_rule_says_so() {
         view: None,
         ..Case::default()
     };
-    let passed = "o p\nhttp://origin.internal:3000/cors/x\n";
+    let passed = "o p\nhttp://origin.internal:3000/cors/x\n\n";
     assert_eq!(preflight("/cors/x", None, None).once().unwrap(), passed);
     assert_eq!(
         preflight("/cors/x", access(&good), None).once().unwrap(),
