@@ -442,6 +442,11 @@ fn the_entry_drops_every_header_of_ours() {
         .map(|rest| rest.split('"').next().unwrap_or_default())
         .collect();
     assert_eq!(prefixes.len(), 1, "one prefix in entry.js: {prefixes:?}");
+    let assertion = format!(
+        "const ASSERTION = \"{}\";\n",
+        shared::wire::header::ASSERTION
+    );
+    assert!(entry.contains(&assertion), "{assertion} is not in entry.js");
     let wire = fs::read_to_string(root().join("shared/src/wire.rs")).unwrap();
     let headers = wire.split("pub mod header {").nth(1).unwrap();
     let headers = headers.split("\n}").next().unwrap();
