@@ -39,7 +39,7 @@ async fn a_cold_edge_without_kv_asks_the_issuer() -> Result<()> {
     let thief = system.login(&BOB).await?;
     let copy = thief.copy();
     thief.logout().await?.expect(204)?;
-    // By now the issuer tells it too: while Postgres is slow, the feed is from a moment before, which is within the bound.
+    // While Postgres is slow the feed is from a moment before the logout, which is within the route's bound.
     until_published(&system).await?;
     for fault in [Fault::Down, Fault::Garbage] {
         system.kv.set_read_fault(fault);

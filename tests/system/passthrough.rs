@@ -117,7 +117,8 @@ async fn a_gigabyte_comes_down_with_flat_memory() -> Result<()> {
     memory.stayed_flat()
 }
 
-/// Sends `count` cookies of `bytes` to the public page, each twice: with an empty header, and with one of `beside` bytes.
+/// Sends `count` cookies of `bytes` to the public page, each often enough for the worker to keep what goes on with it: with
+/// an empty header, and then with one of `beside` bytes.
 async fn send_cookies(
     memory: &mut Memory<'_>,
     count: usize,
@@ -127,7 +128,7 @@ async fn send_cookies(
     let mut connection = Connection::open(memory.system.edges[0].addr()).await?;
     for index in 0..count {
         let cookie = format!("Cookie: n={}.{index:.<bytes$}\r\n", memory.passed);
-        for more in [String::new(), ".".repeat(beside)] {
+        for more in [0, 0, beside].map(|bytes| ".".repeat(bytes)) {
             let head = format!(
                 "GET / HTTP/1.1\r\nHost: {}\r\n{cookie}x-beside: {more}\r\n\r\n",
                 authority(memory.system)
