@@ -434,19 +434,22 @@ fn both_spellings_of_an_import_are_seen() {
 /// No header of ours may come from outside: the entry drops what begins as they all do.
 #[test]
 fn the_entry_drops_every_header_of_ours() {
-    let entry = fs::read_to_string(root().join("edge/entry.js")).unwrap();
+    let entry = fs::read_to_string(root().join("edge/entry/onward.js")).unwrap();
     let test = "name.startsWith(\"";
     let prefixes: Vec<&str> = entry
         .split(test)
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap_or_default())
         .collect();
-    assert_eq!(prefixes.len(), 1, "one prefix in entry.js: {prefixes:?}");
+    assert_eq!(prefixes.len(), 1, "one prefix in onward.js: {prefixes:?}");
     let assertion = format!(
         "const ASSERTION = \"{}\";\n",
         shared::wire::header::ASSERTION
     );
-    assert!(entry.contains(&assertion), "{assertion} is not in entry.js");
+    assert!(
+        entry.contains(&assertion),
+        "{assertion} is not in onward.js"
+    );
     let wire = fs::read_to_string(root().join("shared/src/wire.rs")).unwrap();
     let headers = wire.split("pub mod header {").nth(1).unwrap();
     let headers = headers.split("\n}").next().unwrap();

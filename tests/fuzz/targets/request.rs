@@ -251,7 +251,7 @@ fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {
     }
 }
 
-/// The headers as `send` in edge/entry.js sends them on.
+/// The headers as `send` in edge/entry/onward.js sends them on.
 fn sent<'a>(came: Came<'a>, dropped: &str, set: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let credentials = [
         ("cookie", came.cookie),

@@ -17,6 +17,10 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The main module.
 pub const ENTRY: &str = "entry.js";
+/// The folder with the other scripts that are bundled into it.
+const PARTS: &str = "entry";
+/// What the entry is called until it is bundled.
+const UNBUNDLED: &str = "unbundled.js";
 /// The worker itself.
 pub const WASM: &str = "index_bg.wasm";
 
@@ -52,12 +56,16 @@ impl Variant {
 pub fn build(tools: &BuildTools, variant: Variant) -> Result<PathBuf> {
     let wasm = compile(tools, variant)?;
     let out = workspace::target().join(variant.folder());
-    let entry = workspace::root().join("edge").join(ENTRY);
+    let scripts = scripts()?;
     // `cargo dev`, its wrangler and a test may all come here at once.
     let _lock = cache::lock(&out.with_extension("lock"), "the worker")?;
     // Beside the folder: wrangler uploads what is in it.
     let stamp_file = out.with_extension("stamp");
-    let stamp = stamp(&[&wasm, &entry, &tools.wasm_bindgen.program()])?;
+    let (bindgen, files) = (
+        tools.wasm_bindgen.program(),
+        scripts.iter().map(|(from, _)| from),
+    );
+    let stamp = stamp(files.chain([&wasm, &bindgen]).map(PathBuf::as_path))?;
     if is_built(&out) && std::fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
         return Ok(out);
     }
@@ -67,11 +75,32 @@ pub fn build(tools: &BuildTools, variant: Variant) -> Result<PathBuf> {
         .with_context(|| format!("cannot make {}", partial.display()))?;
     bind(tools, &wasm, &partial)?;
     optimize(tools, &partial)?;
-    std::fs::copy(&entry, partial.join("unbundled.js")).context("cannot copy edge/entry.js")?;
+    std::fs::create_dir_all(partial.join(PARTS)).context("cannot make a folder for the scripts")?;
+    for (from, to) in &scripts {
+        std::fs::copy(from, partial.join(to))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
     bundle(tools, &partial)?;
     replace(&partial, &out)?;
     std::fs::write(&stamp_file, stamp).context("cannot write the worker's stamp")?;
     Ok(out)
+}
+
+/// The scripts in `edge/`, each with its path in the folder in which they are bundled.
+fn scripts() -> Result<Vec<(PathBuf, PathBuf)>> {
+    let edge = workspace::root().join("edge");
+    let mut found = vec![(edge.join(ENTRY), PathBuf::from(UNBUNDLED))];
+    for part in edge
+        .join(PARTS)
+        .read_dir()
+        .context("cannot read edge/entry")?
+    {
+        let name = part.context("cannot read edge/entry")?.file_name();
+        let path = Path::new(PARTS).join(name);
+        found.push((edge.join(&path), path));
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn is_built(folder: &Path) -> bool {
@@ -147,12 +176,7 @@ fn optimize(tools: &BuildTools, folder: &Path) -> Result<()> {
 fn bundle(tools: &BuildTools, folder: &Path) -> Result<()> {
     let mut command = tools.npm.command(tools.npm.bin("esbuild"));
     command
-        .args([
-            "unbundled.js",
-            "--bundle",
-            "--format=esm",
-            "--log-level=warning",
-        ])
+        .args([UNBUNDLED, "--bundle", "--format=esm", "--log-level=warning"])
         .current_dir(folder);
     command
         .arg(format!("--external:./{WASM}"))
@@ -161,7 +185,7 @@ fn bundle(tools: &BuildTools, folder: &Path) -> Result<()> {
 }
 
 /// Changes when the worker does.
-fn stamp(files: &[&Path]) -> Result<String> {
+fn stamp<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<String> {
     let mut hash = Sha256::new();
     for file in files {
         let bytes =
@@ -207,10 +231,10 @@ mod tests {
         let (one, two) = (folder.join("one"), folder.join("two"));
         std::fs::write(&one, "1").unwrap();
         std::fs::write(&two, "2").unwrap();
-        let first = stamp(&[&one, &two]).unwrap();
-        assert_eq!(stamp(&[&one, &two]).unwrap(), first);
+        let first = stamp([one.as_path(), &two]).unwrap();
+        assert_eq!(stamp([one.as_path(), &two]).unwrap(), first);
         std::fs::write(&two, "3").unwrap();
-        assert_ne!(stamp(&[&one, &two]).unwrap(), first);
+        assert_ne!(stamp([one.as_path(), &two]).unwrap(), first);
     }
 
     #[test]

@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_of_the_edge_is_of_the_known_form() {
-        let made = answering_by_itself(include_str!("../../../../edge/entry.js")).unwrap();
+    fn the_script_of_the_edge_is_of_the_known_form() {
+        let made = answering_by_itself(include_str!("../../../../edge/entry/onward.js")).unwrap();
         assert_eq!(made.matches("function send(").count(), 1);
         assert!(made.contains("x-measure") && !made.contains("new Request(url, request)"));
     }

@@ -1,0 +1,179 @@
+// A request on its way to the origin or the issuer.
+import { renew_knowledge, unreachable } from "../index.js";
+import { restrained, withCookies } from "./answers.js";
+import { broken } from "./panics.js";
+
+// How long the issuer may take to answer a request that is passed on to it.
+const ISSUER_LIMIT_MS = 10_000;
+
+// Sends the request on. `onward` is written by `Onward::encode` in identity.rs, and read here only. `method` and `inbound`
+// are the request's own: asking it again is dearer than handing them on.
+function send(request, onward, env, ctx, sender, method = request.method, inbound = request.headers) {
+	// Cut by hand, which is cheaper than to split it.
+	let at = 0;
+	const line = () => {
+		const end = onward.indexOf("\n", at);
+		const text = onward.slice(at, end);
+		at = end + 1;
+		return text;
+	};
+	const head = line();
+	const url = line();
+	const assertion = line();
+	const cookies = [];
+	while (onward[at] === "+") cookies.push(line().slice(1));
+	const changes = onward.slice(at);
+	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
+	const copy = request.body === null ? null : new Request(url, request);
+	const headers = copy === null ? onwardHeaders(inbound, changes, sender) : new Outgoing(copy.headers, inbound, changes).headers;
+	// Headers that serve again have the last request's.
+	if (assertion === "") headers.delete(ASSERTION);
+	else headers.set(ASSERTION, assertion);
+	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
+	const toIssuer = head[0] === "i";
+	const init = copy === null ? { method, headers, redirect: "manual" } : { redirect: "manual" };
+	if (toIssuer) init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
+	else if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
+	const kept = (response) => {
+		try {
+			if (cookies.length > 0) return withCookies(response, cookies);
+			return head[2] === " " ? response : restrained(response, head[2] === "o");
+		} catch (error) {
+			return broken(error);
+		}
+	};
+	return fetch(copy ?? url, init).then(kept, (error) => noAnswer(request, toIssuer, error));
+}
+
+const ASSERTION = "portcullis-assertion";
+
+// The headers that go on, but for the assertion. A browser's requests are much alike: those of the sender's last one serve
+// again, with the values set that differ, which is cheaper than to copy all of them and have the copy collected. `fetch`
+// takes a copy of its own before the next request comes.
+function onwardHeaders(inbound, changes, sender) {
+	if (sender?.last?.changes === changes && sender.last.follow(inbound)) return sender.last.headers;
+	const made = new Outgoing(new Headers(inbound), inbound, changes);
+	if (sender !== undefined) {
+		// One who never comes again shall leave nothing to collect.
+		sender.last = sender.hasCome && made.canFollow() ? made : undefined;
+		sender.hasCome = true;
+	}
+	return made.headers;
+}
+
+// Headers on their way, and what they were made of.
+class Outgoing {
+	// `headers` is a copy of `inbound`. `changes`: the names of those to take off, beside those that never go on, between
+	// commas; then lines of a name and lines of the value to set, in turn.
+	constructor(headers, inbound, changes) {
+		this.headers = headers;
+		this.changes = changes;
+		this.names = [];
+		// As they came; `null` where nothing of it goes on.
+		this.values = [];
+		// How long all of this is.
+		this.chars = changes.length;
+		inbound.forEach((value, name) => {
+			this.names.push(name);
+			this.values.push(value);
+			this.chars += name.length + value.length;
+			if (endsHere(name)) this.takeOff(name);
+		});
+		const [dropped, ...set] = changes.split("\n");
+		if (dropped !== "") dropped.split(",").forEach((name) => this.takeOff(name));
+		for (let at = 0; at < set.length; at += 2) {
+			this.forget(set[at]);
+			headers.set(set[at], set[at + 1]);
+		}
+	}
+
+	takeOff(name) {
+		this.headers.delete(name);
+		this.forget(name);
+	}
+
+	forget(name) {
+		const at = this.names.indexOf(name);
+		if (at < 0 || this.values[at] === null) return;
+		this.chars -= this.values[at].length;
+		this.values[at] = null;
+	}
+
+	// Whether a difference to what comes next would be seen and could be set, and this is not too long to keep. The runtime
+	// tells `Set-Cookie` line by line, and a name that comes twice cannot be set twice.
+	canFollow() {
+		if (this.chars > MOST_CHARS || this.names.includes("set-cookie")) return false;
+		return this.values.every((value) => value === null || PLAIN.test(value));
+	}
+
+	// Makes these the headers of the next request, which must have the same names and the same `changes`. If it answers no,
+	// they are of no use any more.
+	follow(inbound) {
+		let at = 0;
+		let can = true;
+		inbound.forEach((value, name) => {
+			can = can && this.names[at] === name && this.followAt(at, value);
+			at++;
+		});
+		return can && at === this.names.length;
+	}
+
+	followAt(at, value) {
+		const last = this.values[at];
+		if (last === value || last === null) return true;
+		this.chars += value.length - last.length;
+		if (this.chars > MOST_CHARS || !PLAIN.test(value)) return false;
+		this.headers.set(this.names[at], value);
+		this.values[at] = value;
+		return true;
+	}
+}
+
+// The longest that are kept. A browser's have about a thousand characters, and the origin's own cookies twice.
+const MOST_CHARS = 8_192;
+
+// Other bytes do not survive being read as text and set again, and two such values can look the same.
+const PLAIN = /^[\t\x20-\x7e]*$/;
+
+// Whether no request takes this header with it: one that concerns one hop only (RFC 9110 §7.6.1), makes some frameworks
+// take another path or method than the one that was checked, or begins like ours, for some frameworks read
+// `Portcullis_User` and `portcullis.user` as `Portcullis-User`. `Connection` is not obeyed, only removed: it could name our
+// headers, and whoever obeyed it would drop them.
+function endsHere(name) {
+	switch (name) {
+		case "connection":
+		case "keep-alive":
+		case "proxy-connection":
+		case "x-original-url":
+		case "x-rewrite-url":
+		case "x-http-method":
+		case "x-http-method-override":
+		case "x-method-override":
+			return true;
+		default:
+			return name.startsWith("portcullis");
+	}
+}
+
+// Whether a cache may stand between here and the origin, which would store a guarded image or script by its URL. At
+// Cloudflare one does; there alone the request names a data centre. Plain workerd has none; there alone it names the
+// client's address. It is the same for all requests, and dear to ask, so it is kept once a request has told.
+let cacheBehind;
+function hasCache(request) {
+	if (cacheBehind !== undefined) return cacheBehind;
+	const { colo, clientIp } = request.cf ?? {};
+	if (colo !== undefined) cacheBehind = true;
+	else if (clientIp !== undefined) cacheBehind = false;
+	return cacheBehind ?? true;
+}
+
+function noAnswer(request, toIssuer, error) {
+	console.warn(JSON.stringify({ level: "warn", message: toIssuer ? "no answer from the issuer" : "no answer from the origin", reason: String(error) }));
+	try {
+		return unreachable(request, toIssuer, error?.name === "TimeoutError");
+	} catch (worse) {
+		return broken(worse);
+	}
+}
+
+export { send };
