@@ -6,7 +6,7 @@
 import { answer, guard, initSync } from "./index.js";
 import module from "./index_bg.wasm";
 import { send } from "./entry/onward.js";
-import { broken, waiting } from "./entry/panics.js";
+import { broken, fromRust } from "./entry/panics.js";
 import { senderWith } from "./entry/senders.js";
 
 initSync({ module });
@@ -38,15 +38,13 @@ export default {
 };
 
 async function answered(request, env, ctx) {
-	let tell;
 	try {
-		const panicked = new Promise((_, reject) => (tell = reject));
-		waiting.add(tell);
-		const result = await Promise.race([answer(request, env, ctx), panicked]);
+		const decided = fromRust(answer(request, env, ctx));
+		// Rust goes on to its end if the client goes: a future that nobody wakes again keeps its memory for ever.
+		ctx.waitUntil(decided.catch(() => {}));
+		const result = await decided;
 		return typeof result === "string" ? await send(request, result, env, ctx, undefined) : result;
 	} catch (error) {
 		return broken(error);
-	} finally {
-		waiting.delete(tell);
 	}
 }

@@ -53,9 +53,31 @@ impl Turns {
     }
 }
 
+/// How long whoever has `waited` for another's turn waits until the next look whether it is over. Half as long as before, so
+/// that a short turn costs little time and a long one few looks.
+pub fn pause(waited: Duration) -> Duration {
+    (waited / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_waits_looks_seldom_and_learns_soon() {
+        let (mut waited, mut looks) = (Duration::ZERO, 0);
+        while waited < Duration::from_secs(5) {
+            let next = pause(waited);
+            let late = next.as_secs_f64() / (waited + next).as_secs_f64();
+            assert!(late <= 0.34 || next == SHORTEST_PAUSE, "{waited:?}: {late}");
+            waited += next;
+            looks += 1;
+        }
+        assert!(looks <= 40, "{looks} looks");
+    }
 
     const LIMIT: Duration = Duration::from_millis(4_000);
 

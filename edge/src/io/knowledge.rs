@@ -18,15 +18,13 @@ use worker::{Delay, Env};
 use super::isolate::Settings;
 use super::location::Spare;
 use super::{isolate, keys, log, revocations, upstream};
+use crate::freshness::turn::pause;
 use crate::refusal::Refusal;
 use crate::view::ago;
 
 /// How long a renewal may take. Keys and revocations are fetched side by side, each with two calls of two seconds at most,
 /// and a large base takes a while to read.
 const LIMIT: Duration = Duration::from_millis(4_500);
-
-/// How often a request that waits looks whether the renewal of another is over.
-const GLANCE: Duration = Duration::from_millis(5);
 
 #[wasm_bindgen]
 extern "C" {
@@ -103,10 +101,11 @@ pub(crate) async fn renew(
 async fn wait_for_other(patience: Duration) -> Renewal {
     let began_at = upstream::now();
     while isolate::is_renewing(upstream::now()) {
-        if ago(began_at, upstream::now()) >= patience {
+        let waited = ago(began_at, upstream::now());
+        if waited >= patience {
             return Renewal::Late;
         }
-        Delay::from(GLANCE).await;
+        Delay::from(pause(waited).min(patience - waited)).await;
     }
     Renewal::Other
 }

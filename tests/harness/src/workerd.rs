@@ -62,6 +62,8 @@ pub struct Options {
     pub kv: SocketAddr,
     /// Where `caches.default` keeps things.
     pub cache: SocketAddr,
+    /// Where its inspector listens, on 127.0.0.1, if it has one.
+    pub inspector: Option<u16>,
     /// Settings and secrets that are texts.
     pub texts: Vec<(String, String)>,
     /// The rules.
@@ -155,6 +157,9 @@ fn spawn(npm: &Npm, folder: &Path, options: &Options) -> Result<Process> {
     command.arg(format!("--socket-addr=http=127.0.0.1:{}", options.port));
     command.arg(format!("--external-addr=kv={}", options.kv));
     command.arg(format!("--external-addr=cache={}", options.cache));
+    if let Some(port) = options.inspector {
+        command.arg(format!("--inspector-addr=127.0.0.1:{port}"));
+    }
     // Only these: what is not in the environment is not set in the worker.
     command
         .env_clear()
@@ -212,6 +217,7 @@ mod tests {
             port: crate::ports::free().unwrap(),
             kv: nobody,
             cache: nobody,
+            inspector: None,
             texts: Vec::new(),
             routes: Value::Array(Vec::new()),
         };

@@ -34,6 +34,7 @@ pub struct Builder {
     edge_settings: Settings,
     routes: Option<Value>,
     kv_lag: Option<Lag>,
+    inspected: bool,
 }
 
 impl Default for Builder {
@@ -47,6 +48,7 @@ impl Default for Builder {
             edge_settings: Settings::new(),
             routes: None,
             kv_lag: None,
+            inspected: false,
         }
     }
 }
@@ -106,6 +108,13 @@ impl Builder {
     #[must_use]
     pub const fn kv_lag(mut self, range: RangeInclusive<Duration>, seed: u64) -> Self {
         self.kv_lag = Some(Lag { range, seed });
+        self
+    }
+
+    /// Each edge says how large its heap is: see [`Edge::heap_bytes`].
+    #[must_use]
+    pub const fn inspected(mut self) -> Self {
+        self.inspected = true;
         self
     }
 
@@ -201,6 +210,7 @@ impl Builder {
             port,
             kv: wires.at(Link::EdgeKv, index)?.addr(),
             cache: cache.addr(),
+            inspector: self.inspected.then(ports::free).transpose()?,
             texts: texts.into_iter().collect(),
             routes,
         })

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::heap;
 use crate::setup::Npm;
 use crate::workerd::{METRIC, Options, Workerd};
 
@@ -75,6 +76,23 @@ impl Edge {
             .with_context(|| format!("no VmRSS in {file}"))?
             .parse()?;
         Ok(kilobytes * 1024)
+    }
+
+    /// The bytes that its worker's JavaScript and WebAssembly hold after a garbage collection.
+    ///
+    /// # Errors
+    /// It does not run, or was not started with an inspector.
+    pub async fn heap_bytes(&self) -> Result<u64> {
+        let port = self
+            .options
+            .inspector
+            .context("this edge has no inspector")?;
+        let shift = *self
+            .shift
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let inspector = SocketAddr::from(([127, 0, 0, 1], port));
+        heap::bytes(inspector, self.shift_clock(shift)).await
     }
 
     /// The end of what the worker and its runtime have written.

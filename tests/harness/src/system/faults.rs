@@ -57,6 +57,14 @@ impl System {
         Ok(())
     }
 
+    /// How many connections an edge has made over `link`.
+    ///
+    /// # Errors
+    /// There are not so many edges.
+    pub fn connections(&self, edge: usize, link: Link) -> Result<usize> {
+        Ok(self.wires.at(link, edge)?.connections())
+    }
+
     /// How often an edge has asked the issuers for revocations.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ pub struct Wire {
     targets: Arc<Mutex<Vec<SocketAddr>>>,
     state: watch::Sender<State>,
     ear: Arc<Ear>,
+    accepted: Arc<AtomicUsize>,
     _task: Task,
 }
 
@@ -80,7 +81,8 @@ impl Wire {
         let targets = Arc::new(Mutex::new(targets));
         let ear = Arc::new(Ear::new(text));
         let (state, seen) = watch::channel(State::Whole);
-        let (pool, turn, hears) = (targets.clone(), AtomicUsize::new(0), ear.clone());
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (pool, turn, hears) = (targets.clone(), accepted.clone(), ear.clone());
         let task = Task::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut targets = pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -95,6 +97,7 @@ impl Wire {
             targets,
             state,
             ear,
+            accepted,
             _task: task,
         })
     }
@@ -112,6 +115,11 @@ impl Wire {
     /// How often what it listens for has gone over it.
     pub fn heard(&self) -> Heard {
         self.ear.heard()
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Cuts, stalls or heals it.

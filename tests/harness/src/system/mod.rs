@@ -22,6 +22,7 @@ mod builder;
 mod client;
 mod edge;
 mod faults;
+mod heap;
 mod issuers;
 mod jar;
 mod link;
