@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::rejection::Rejection;
+use shared::wire;
 
 use crate::credential::BadCredential;
 use crate::target::BadTarget;
@@ -70,6 +71,12 @@ pub enum Refusal {
     /// The issuer did not answer in time.
     #[error("the sign-in service did not answer in time")]
     IssuerTimeout,
+    /// The body is longer than the issuer takes.
+    #[error(
+        "the body is longer than the {} bytes that the sign-in service takes",
+        wire::LONGEST_BODY
+    )]
+    TooLarge,
     /// The origin could not be reached.
     #[error("the site behind this guard could not be reached")]
     OriginUnreachable,

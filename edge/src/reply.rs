@@ -40,6 +40,7 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::Target(_) | Refusal::Credential(_) => (400, Code::InvalidRequest),
         Refusal::Hidden | Refusal::Respelled => (404, Code::NotFound),
         Refusal::Method => (501, Code::InvalidRequest),
+        Refusal::TooLarge => (413, Code::InvalidRequest),
         Refusal::Anonymous | Refusal::SignInTooOld(_) | Refusal::CookiesBlocked => {
             (401, Code::Unauthenticated)
         }

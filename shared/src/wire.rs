@@ -13,6 +13,9 @@ pub mod header {
     pub const EDGE_TOKEN: &str = "portcullis-edge-token";
     /// The client's address as the edge saw it; believed only beside a good [`EDGE_TOKEN`].
     pub const CLIENT_IP: &str = "portcullis-client-ip";
+    /// To the issuer: an edge asks for a refresh in the middle of a client's request, so that the new tokens reach the client
+    /// with the origin's answer. Believed only beside a good [`EDGE_TOKEN`].
+    pub const RENEWAL: &str = "portcullis-renewal";
     /// To the origin: the user's id.
     pub const USER: &str = "portcullis-user";
     /// To the origin: the session's id.
@@ -32,6 +35,10 @@ pub mod kv {
     /// What the key of a base begins with; its name follows.
     pub const REVOCATIONS_BASE: &str = "revocations:base:";
 }
+
+/// The most bytes that the issuer takes as a body, from an edge and from others. The longest is a sign-in with a `return_to` of
+/// 8,000 octets, which a form writes as up to three characters each.
+pub const LONGEST_BODY: usize = 32 * 1024;
 
 /// The `client_id` (RFC 9068 §2.2) of tokens that are kept in cookies.
 pub const BROWSER_CLIENT: &str = "browser";

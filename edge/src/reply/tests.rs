@@ -41,6 +41,7 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
             "invalid_request",
         ),
         (Refusal::Method, 501, "invalid_request"),
+        (Refusal::TooLarge, 413, "invalid_request"),
         (Refusal::CookiesBlocked, 401, "unauthenticated"),
         (Refusal::ClocksDiffer, 401, "token_expired"),
         (Refusal::Hidden, 404, "not_found"),

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use futures_util::StreamExt as _;
+use shared::wire;
 
 use super::csrf::is_cross_site;
 use super::error::{Failure, Told, challenge, retry_after};
@@ -60,6 +63,32 @@ pub(super) async fn refuse_cross_site(
         return Failure::Csrf.into_response();
     }
     next.run(request).await
+}
+
+/// Reads the body whole before anything is decided, and to its end if it is longer than [`wire::LONGEST_BODY`]. A refusal
+/// that comes while the client still sends would break the connection, and the client might not see it.
+pub(super) async fn read_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match whole(body).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn whole(body: Body) -> Result<Vec<u8>, Failure> {
+    let mut pieces = body.into_data_stream();
+    let (mut whole, mut is_longer) = (Vec::new(), false);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Failure::Body)?;
+        is_longer |= whole.len() + piece.len() > wire::LONGEST_BODY;
+        if !is_longer {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    if is_longer {
+        return Err(Failure::Body);
+    }
+    Ok(whole)
 }
 
 /// Puts the security headers on every answer, turns a refusal into a page where a person waits for one, and writes the

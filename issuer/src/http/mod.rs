@@ -17,7 +17,6 @@ mod view;
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
@@ -25,9 +24,6 @@ use axum::{Router, middleware};
 
 use crate::services::Services;
 use error::Failure;
-
-/// Bytes of a request body: an address, a password and a path are far shorter.
-const MAX_BODY: usize = 16 * 1024;
 
 /// What the public and the edges may call.
 pub(crate) fn public(services: Arc<Services>) -> Router {
@@ -41,15 +37,16 @@ pub(crate) fn public(services: Arc<Services>) -> Router {
         .route("/auth/sessions/revoke-others", post(account::revoke_others))
         .route("/auth/style.css", get(style))
         .route("/.well-known/jwks.json", get(edge::jwks))
+        .route("/edge/refresh-token", get(refresh::is_present))
         .route("/edge/keys", get(edge::keys))
         .route("/edge/revocations", get(edge::revocations))
         .fallback(async || Failure::NotFound)
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(
             services.clone(),
             layers::refuse_cross_site,
         ))
+        .layer(middleware::from_fn(layers::read_body))
         .layer(middleware::from_fn(layers::frame))
         .with_state(services)
 }
