@@ -1,8 +1,21 @@
 // Answers on their way back: cookies of a renewal, and what caches may keep.
-import { cache_control } from "../index.js";
+import { cache_control, present_cookies } from "../index.js";
+import { broken, fromRust } from "./panics.js";
 
-// The answer of the origin, with the cookies of a renewal beside its own. No cache may keep it.
-export function withCookies(response, cookies) {
+// The answer to a request whose session was renewed in the middle of it: with the new cookies beside its own, whatever has
+// become of the request, unless newer ones were given out meanwhile. No cache may keep it.
+export async function withRenewal(answered, cookies, env) {
+	const renewedAt = Date.now();
+	let answer;
+	try {
+		answer = await answered;
+		return withCookies(answer, await fromRust(present_cookies(env, cookies, renewedAt)));
+	} catch (error) {
+		return withCookies(answer ?? broken(error), cookies);
+	}
+}
+
+function withCookies(response, cookies) {
 	const answer = copied(response, "no-store", caching(response).targeted);
 	for (const cookie of cookies) answer.headers.append("Set-Cookie", cookie);
 	return answer;
@@ -28,13 +41,19 @@ function instead(said, hasTargeted, originDecides) {
 	return control;
 }
 
-// An answer as it came cannot be changed; a copy can, and its body streams on. A status past 599 is none (RFC 9110 §15),
-// and no copy can have it.
+// An answer as it came cannot be changed; a copy can, and its body streams on.
 function copied(response, control, without) {
-	const answer = new Response(response.body, response.status > 599 ? { status: 502, headers: response.headers } : response);
+	const answer = new Response(response.body, copyable(response));
 	for (const name of without) answer.headers.delete(name);
 	answer.headers.set("Cache-Control", control);
 	return answer;
+}
+
+// What a copy is made of. A status past 599 is none (RFC 9110 §15), and no copy can have it.
+function copyable(response) {
+	const { status, headers, webSocket } = response;
+	if (status === 101) return { status, headers, webSocket };
+	return status > 599 ? { status: 502, headers } : response;
 }
 
 // Headers that speak to shared caches alone, and win over `Cache-Control` there: those of RFC 9213, and older ones.

@@ -1,6 +1,6 @@
 // A request on its way to the origin or the issuer.
-import { renew_knowledge, unreachable } from "../index.js";
-import { restrained, withCookies } from "./answers.js";
+import { renew_knowledge, too_large, unreachable } from "../index.js";
+import { restrained, withRenewal } from "./answers.js";
 import { broken } from "./panics.js";
 
 // How long the issuer may take to answer a request that is passed on to it.
@@ -23,27 +23,59 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	const cookies = [];
 	while (onward[at] === "+") cookies.push(line().slice(1));
 	const changes = onward.slice(at);
+	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
+	if (head[0] === "i") return sendToIssuer(request, url, new Outgoing(new Headers(inbound), inbound, changes).headers);
 	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
 	const copy = request.body === null ? null : new Request(url, request);
 	const headers = copy === null ? onwardHeaders(inbound, changes, sender) : new Outgoing(copy.headers, inbound, changes).headers;
 	// Headers that serve again have the last request's.
 	if (assertion === "") headers.delete(ASSERTION);
 	else headers.set(ASSERTION, assertion);
-	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
-	const toIssuer = head[0] === "i";
 	const init = copy === null ? { method, headers, redirect: "manual" } : { redirect: "manual" };
-	if (toIssuer) init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
-	else if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
+	if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
 		try {
-			if (cookies.length > 0) return withCookies(response, cookies);
 			return head[2] === " " ? response : restrained(response, head[2] === "o");
 		} catch (error) {
 			return broken(error);
 		}
 	};
-	return fetch(copy ?? url, init).then(kept, (error) => noAnswer(request, toIssuer, error));
+	const answered = fetch(copy ?? url, init).then(kept, (error) => noAnswer(request, false, error));
+	return cookies.length === 0 ? answered : withRenewal(answered, cookies, env);
 }
+
+// The body is read whole before it is sent. An issuer that refuses a request before it has read the body would break the
+// connection, and a client that sends slowly would use up the time that the issuer has for its answer.
+async function sendToIssuer(request, url, headers) {
+	const init = { method: request.method, headers, redirect: "manual" };
+	try {
+		if (request.body !== null) {
+			const body = await wholeBody(request);
+			if (body === undefined) return too_large(request);
+			init.body = body;
+			headers.delete("content-length");
+		}
+		init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
+		return await fetch(url, init);
+	} catch (error) {
+		return noAnswer(request, true, error);
+	}
+}
+
+// Nothing if it is longer than the issuer takes. It is read to its end all the same: a client that still sends may not see
+// an answer.
+async function wholeBody(request) {
+	const body = new Uint8Array(LONGEST_BODY);
+	let length = 0;
+	for await (const piece of request.body) {
+		if (length + piece.length <= LONGEST_BODY) body.set(piece, length);
+		length += piece.length;
+	}
+	return length > LONGEST_BODY ? undefined : body.subarray(0, length);
+}
+
+// `LONGEST_BODY` in shared/src/wire.rs.
+const LONGEST_BODY = 32_768;
 
 const ASSERTION = "portcullis-assertion";
 

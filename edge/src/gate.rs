@@ -260,13 +260,13 @@ fn verify(token: &str, known: Known<'_>) -> Result<Verified<Claims>, Reason> {
     })
 }
 
-/// What a refresh token can mend: no access token, one whose time is over, and one whose claims are out of date.
+/// What a refresh token can mend: no access token, one that does not hold (it has expired, or its key is no longer there),
+/// and one whose claims are out of date. No renewal mends a clock, so a token that is not valid yet is none of these.
 fn or_renewal(reason: Reason) -> Reason {
     match reason {
+        Reason::Refused(Refusal::Token(Rejection::NotYetValid)) => reason,
         Reason::Refused(
-            refusal @ (Refusal::Anonymous
-            | Refusal::Token(Rejection::Expired)
-            | Refusal::ClaimsStale),
+            refusal @ (Refusal::Anonymous | Refusal::Token(_) | Refusal::ClaimsStale),
         ) => Reason::LacksRenewal(refusal),
         other => other,
     }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::mint::{Minted, Minter};
 use crate::session::policy::Policy;
 use crate::session::start::{Start, decide, first_moment};
-use crate::session::{EndReason, Session, State};
+use crate::session::{EndReason, Requester, Session, State};
 use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
 use crate::store::{Store, events, revocations, sessions, users};
@@ -152,6 +152,7 @@ impl SignIns<'_> {
             created_at: now,
             auth_time: now,
             rotated_at: now,
+            renewed_by: Requester::Client,
             last_seen_at: now,
             expires_at: now.plus(self.policy.absolute),
             access_expires_at: now,

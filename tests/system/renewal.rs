@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use harness::system::{Answer, BOB, Client, Link, Method, Mode, System};
+use shared::claims::Claims;
 use shared::cookie;
+use shared::key::{KeySet, SigningKey};
+use shared::secret::{RootSecret, Secret};
+use shared::token::{self, Expected};
 use tokio::task::JoinSet;
 
 use crate::support::operator;
@@ -19,6 +23,18 @@ async fn with_expired_token(system: &System) -> Result<Client> {
     system.advance(PAST_ACCESS).await?;
     client.set_cookie(cookie::ACCESS, &token);
     Ok(client)
+}
+
+/// What the access token of `client` claims.
+async fn claims(system: &System, client: &Client) -> Result<Claims> {
+    let jwks = client.get("/.well-known/jwks.json").await?.expect(200)?;
+    let expected = Expected {
+        issuer: system.public_url(),
+        audience: system.public_url(),
+    };
+    let access = client.cookie(cookie::ACCESS).context("access cookie")?;
+    let verified = token::verify(&access, &KeySet::from_jwks(&jwks.text())?, &expected)?;
+    Ok(verified.claims().clone())
 }
 
 async fn generation(system: &System) -> Result<i64> {
@@ -53,6 +69,31 @@ async fn an_expired_token_is_renewed_and_the_body_arrives_whole() -> Result<()> 
     let next = client.get("/api/x").await?.expect(200)?;
     ensure!(next.headers_named("set-cookie").is_empty(), "renewed once");
     assert_eq!(generation(&system).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_under_a_key_that_is_no_longer_there_is_renewed() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let claims = claims(&system, &client).await?;
+    let gone = SigningKey::ed25519("gone".to_owned(), &Secret::from_bytes([7; 32]));
+    let before = SigningKey::hs256(&RootSecret::parse("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J")?);
+    for key in [gone, before] {
+        let token = token::mint(&claims, &key)?;
+        let (script, page) = (client.copy(), client.copy());
+        script.set_cookie(cookie::ACCESS, &token);
+        page.set_cookie(cookie::ACCESS, &token);
+        let answer = script.get("/api/x").await?.expect(200)?;
+        assert_eq!(session_cookies(&answer).len(), 2);
+        let answer = page.navigate("/app/").await?.expect(200)?;
+        assert_eq!(session_cookies(&answer).len(), 2);
+        // Without a refresh token it is no more than a token of somebody else's.
+        script.set_cookie(cookie::ACCESS, &token);
+        script.remove_cookie(cookie::REFRESH);
+        let refused = script.get("/api/x").await?;
+        refused.expect_problem(401, "token_invalid")?;
+    }
     Ok(())
 }
 

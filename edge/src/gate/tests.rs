@@ -145,7 +145,7 @@ fn what_is_lacking_is_named() {
 }
 
 #[test]
-fn a_refresh_token_mends_time_and_claims_only() {
+fn a_refresh_token_mends_a_token_that_does_not_hold_and_no_end() {
     let (expired, _) = token(|claims| claims.exp = NOW);
     let (good, verified) = token(|_| {});
     let lasting = |entry| {
@@ -207,14 +207,30 @@ fn a_refresh_token_mends_time_and_claims_only() {
         }),
         Reason::LacksRenewal(Refusal::Anonymous)
     );
-    let forged = Some(format!("__Host-Http-access={good}x; __Host-Http-refresh=r"));
-    assert!(matches!(
+    // Under another key, or cut: the refresh token says who it is.
+    for token in [format!("{good}x"), "cut".to_owned()] {
+        let reason = of(Case {
+            cookie: both(&token),
+            ..Case::default()
+        });
+        let mended = matches!(reason, Reason::LacksRenewal(Refusal::Token(_)));
+        assert!(mended, "{token}: {reason:?}");
+        let alone = of(Case {
+            cookie: access(&token),
+            ..Case::default()
+        });
+        let refused = matches!(alone, Reason::Refused(Refusal::Token(_)));
+        assert!(refused, "{token}: {alone:?}");
+    }
+    let (early, _) = token(|claims| claims.iat = NOW.plus(Duration::from_secs(60)));
+    assert_eq!(
         of(Case {
-            cookie: forged,
+            cookie: both(&early),
             ..Case::default()
         }),
-        Reason::Refused(Refusal::Token(_))
-    ));
+        Refusal::Token(Rejection::NotYetValid).into(),
+        "no renewal mends a clock"
+    );
     // At most once.
     let again = Case {
         cookie: both(&expired),

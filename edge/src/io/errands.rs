@@ -117,16 +117,17 @@ impl<'a> Errands<'a> {
         }
     }
 
+    /// Where no key is found, a refresh token brings a token under one that is there.
     async fn seek_newer_keys(&mut self) -> Result<(), Refusal> {
-        let unknown = Err(Refusal::Token(Rejection::UnknownKey));
-        if std::mem::replace(&mut self.newer_keys_sought, true) {
-            return unknown;
+        let sought_before = std::mem::replace(&mut self.newer_keys_sought, true);
+        if !sought_before {
+            let looking = pin!(keys::look_again(self.env, self.config));
+            let found = select(looking, Delay::from(self.time_left())).await;
+            if matches!(found, Either::Left((true, _))) {
+                return Ok(());
+            }
         }
-        let looking = pin!(keys::look_again(self.env, self.config));
-        match select(looking, Delay::from(self.time_left())).await {
-            Either::Left((true, _)) => Ok(()),
-            Either::Left((false, _)) | Either::Right(_) => unknown,
-        }
+        self.renew(Refusal::Token(Rejection::UnknownKey)).await
     }
 
     /// KV, and if that does not help the issuer, and if that does not help either, or takes too long, what is there must
@@ -158,6 +159,9 @@ impl<'a> Errands<'a> {
     }
 
     async fn renew(&mut self, refusal: Refusal) -> Result<(), Refusal> {
+        if self.renewed.is_some() {
+            return Err(refusal);
+        }
         let Ok(Credential::Cookies {
             refresh: Some(refresh),
             ..

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use shared::key::KeySet;
-use shared::revocation::OpenUpdate;
+use shared::revocation::{OpenUpdate, Standing};
 use shared::time::UnixMillis;
 
 use crate::config::Config;
@@ -130,6 +130,17 @@ pub(crate) fn take(update: OpenUpdate<'_>, source: Source, now: UnixMillis) -> T
 /// What is known of revocations, asked for something; nothing where none are held.
 pub(crate) fn of_view<T>(asked: impl FnOnce(&View) -> T) -> Option<T> {
     ISOLATE.with(|isolate| isolate.view.borrow().as_ref().map(asked))
+}
+
+/// Whether what is known says that this access token, which was verified here, is revoked.
+pub(crate) fn is_revoked(token: &str) -> bool {
+    ISOLATE.with(|isolate| {
+        let identity = isolate.tokens.borrow_mut().find(token);
+        identity.is_some_and(|identity| {
+            let standing = of_view(|view| view.standing(identity.token()));
+            standing == Some(Standing::Revoked)
+        })
+    })
 }
 
 /// What went wrong at the last look.

@@ -103,6 +103,27 @@ pub fn cache_control(said: Option<String>, targeted: bool, origin_decides: bool)
     caching::cache_control(said.as_deref(), targeted, origin_decides)
 }
 
+/// Those of a renewal's `cookies` (`Set-Cookie` values) that the browser may be given now. See [`renewal::still_present`].
+#[wasm_bindgen]
+pub async fn present_cookies(env: Env, cookies: Vec<String>, renewed_at: f64) -> Vec<String> {
+    let settings = settings::held_or_read(&env);
+    let Ok(config) = settings.as_ref() else {
+        return cookies;
+    };
+    let renewed_at = UnixMillis::from_millis(renewed_at as i64);
+    if renewal::still_present(config, &cookies, renewed_at).await {
+        cookies
+    } else {
+        Vec::new()
+    }
+}
+
+/// The answer to a request for the issuer whose body is longer than the issuer takes.
+#[wasm_bindgen]
+pub fn too_large(request: &Request) -> Result<Response, JsValue> {
+    answer::refuse(request, &Refusal::TooLarge)
+}
+
 /// The answer where the origin (or the issuer, if `is_issuer`) did not answer.
 #[wasm_bindgen]
 pub fn unreachable(

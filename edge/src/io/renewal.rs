@@ -1,17 +1,22 @@
-//! A new access token in the middle of a request: the refresh cookie goes to the issuer, two cookies come back.
+//! A new access token in the middle of a request: the refresh cookie goes to the issuer, two cookies come back. The browser
+//! gets them with the answer to its request, which may be late.
+
+use std::time::Duration;
 
 use js_sys::Array;
 use serde::Deserialize;
 use shared::cookie;
 use shared::rejection::Code;
+use shared::time::UnixMillis;
 use shared::wire::header;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Headers, Request, Response};
 
-use super::upstream;
+use super::{isolate, log, upstream};
 use crate::config::Config;
 use crate::refusal::Refusal;
+use crate::view::ago;
 
 /// What the issuer gave.
 pub(crate) struct Renewed {
@@ -65,6 +70,7 @@ pub(crate) async fn renew(
         ("accept", "application/json"),
         ("user-agent", user_agent.as_str()),
         (header::CLIENT_IP, client_ip.as_str()),
+        (header::RENEWAL, "1"),
     ];
     let response = upstream::issuer(config, "POST", "/auth/refresh", &headers)
         .await
@@ -76,24 +82,73 @@ pub(crate) async fn renew(
     }
 }
 
+/// An answer that comes so soon after the renewal is not late: to ask the issuer would take about as long, and the same
+/// could happen meanwhile.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Whether the browser may be given the `cookies` of a renewal that was made at `renewed_at`. Not where the session has ended
+/// or was refreshed meanwhile: the browser may hold the cookies of a newer session or generation, which these would
+/// replace. Where the issuer does not say, the revocations that are held decide.
+pub(crate) async fn still_present(
+    config: &Config,
+    cookies: &[String],
+    renewed_at: UnixMillis,
+) -> bool {
+    let is_late = ago(renewed_at, upstream::now()) > PROMPT;
+    let (Some(access), Some(refresh), true) = (
+        value_of(cookies, cookie::ACCESS),
+        value_of(cookies, cookie::REFRESH),
+        is_late,
+    ) else {
+        return true;
+    };
+    match is_present(config, refresh).await {
+        Ok(present) => present,
+        Err(unreachable) => {
+            let reason = unreachable.to_string();
+            log::warn(
+                "nobody says whether cookies are still of use that come late",
+                &[("reason", &reason)],
+            );
+            !isolate::is_revoked(access)
+        }
+    }
+}
+
+async fn is_present(config: &Config, refresh: &str) -> Result<bool, Refusal> {
+    let cookie = format!("{}={refresh}", cookie::REFRESH);
+    let headers = [("cookie", cookie.as_str())];
+    let response = upstream::issuer(config, "GET", "/edge/refresh-token", &headers).await?;
+    if response.status() == 204 {
+        return Ok(true);
+    }
+    let code = code(&response).await?;
+    let gone = [Code::SessionEnded, Code::Conflict];
+    if gone.iter().any(|gone| code == gone.as_str()) {
+        return Ok(false);
+    }
+    Err(Refusal::IssuerUnreachable)
+}
+
 fn renewed(response: &Response) -> Option<Renewed> {
     let cookies = set_cookies(response);
-    let prefix = format!("{}=", cookie::ACCESS);
-    let access = cookies
-        .iter()
-        .find_map(|cookie| cookie.strip_prefix(&prefix)?.split(';').next())?
-        .to_owned();
+    let access = value_of(&cookies, cookie::ACCESS)?.to_owned();
     Some(Renewed { access, cookies })
 }
 
+/// The value that one of these `Set-Cookie` values gives to the cookie `name`.
+fn value_of<'a>(cookies: &'a [String], name: &str) -> Option<&'a str> {
+    cookies.iter().find_map(|cookie| {
+        let (key, rest) = cookie.split_once('=')?;
+        (key == name).then(|| rest.split_once(';').map_or(rest, |(value, _)| value))
+    })
+}
+
 async fn refused(response: &Response) -> NotRenewed {
-    let body = match upstream::body(response).await {
-        Ok(body) => body,
+    let code = match code(response).await {
+        Ok(code) => code,
         Err(refusal) => return NotRenewed::Unknown(refusal),
     };
-    let code = serde_json::from_slice::<Problem>(&body)
-        .map(|problem| problem.code)
-        .unwrap_or_default();
     let refusal = if code == Code::SessionEnded.as_str() {
         Refusal::SessionEnded
     } else if code == Code::RefreshReused.as_str() {
@@ -105,6 +160,13 @@ async fn refused(response: &Response) -> NotRenewed {
         refusal,
         cookies: set_cookies(response),
     }
+}
+
+/// The code of a problem; empty where the answer is none.
+async fn code(response: &Response) -> Result<String, Refusal> {
+    let body = upstream::body(response).await?;
+    let problem = serde_json::from_slice::<Problem>(&body);
+    Ok(problem.map(|problem| problem.code).unwrap_or_default())
 }
 
 fn set_cookies(response: &Response) -> Vec<String> {

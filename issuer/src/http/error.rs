@@ -32,6 +32,8 @@ pub(super) enum Failure {
     TokenRevoked,
     #[error("a refresh token was used again")]
     RefreshReused,
+    #[error("a newer refresh token was given out")]
+    Superseded,
     #[error("the limit of sessions is reached")]
     LimitReached,
     #[error("cross-site request")]
@@ -103,6 +105,11 @@ impl Failure {
             // Its session may stand: a refresh brings another token.
             Self::TokenRevoked => (S::UNAUTHORIZED, Code::SessionEnded, ""),
             Self::RefreshReused => (S::UNAUTHORIZED, Code::RefreshReused, "Sign in again."),
+            Self::Superseded => (
+                S::CONFLICT,
+                Code::Conflict,
+                "A newer refresh token was given out.",
+            ),
             Self::LimitReached => (
                 S::CONFLICT,
                 Code::Conflict,

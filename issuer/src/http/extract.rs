@@ -14,7 +14,7 @@ use shared::{token, wire};
 
 use super::error::Failure;
 use crate::services::Services;
-use crate::session::{Session, State};
+use crate::session::{Requester, Session, State};
 use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
 use crate::store::{revocations, sessions};
@@ -26,6 +26,8 @@ const MAX_USER_AGENT: usize = 512;
 pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     pub(super) user_agent: String,
+    /// Whether an edge asks in the middle of this client's request.
+    pub(super) requester: Requester,
 }
 
 impl Client {
@@ -50,7 +52,9 @@ impl FromRequestParts<Arc<Services>> for Client {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|peer| peer.0.ip());
-        let ip = if is_edge(&parts.headers, services) {
+        let through_edge = is_edge(&parts.headers, services);
+        let is_renewal = through_edge && parts.headers.contains_key(wire::header::RENEWAL);
+        let ip = if through_edge {
             text(&parts.headers, wire::header::CLIENT_IP).and_then(|ip| ip.trim().parse().ok())
         } else {
             peer
@@ -67,6 +71,11 @@ impl FromRequestParts<Arc<Services>> for Client {
                 .filter(|c| !c.is_control())
                 .take(MAX_USER_AGENT)
                 .collect(),
+            requester: if is_renewal {
+                Requester::Edge
+            } else {
+                Requester::Client
+            },
         })
     }
 }

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use shared::cookie;
 use shared::refresh_token::RefreshToken;
 use shared::time::UnixMillis;
 
 use super::error::Failure;
-use super::extract::{Client, Untrusted};
+use super::extract::{Client, EdgeCaller, Untrusted};
 use super::login::set_cookies;
 use super::view::Current;
 use crate::ending::end_one;
 use crate::mint::Minted;
 use crate::services::Services;
 use crate::session::refresh::{Decision, Presented, decide, minted_at};
-use crate::session::{EndReason, Session, State as SessionState};
+use crate::session::{EndReason, Requester, Session, State as SessionState};
 use crate::store::events::Kind;
 use crate::store::sessions;
 use crate::store::users::{Access, User};
@@ -54,6 +54,27 @@ pub(super) async fn refresh(
             clear: false,
         } => Err(failure),
     }
+}
+
+/// `GET /edge/refresh-token`: whether the refresh token in the cookie is the present one of a session that stands, for an edge
+/// whose new cookies reach the browser late: they must not replace newer ones. 204, or why not. Changes nothing.
+pub(super) async fn is_present(
+    State(services): State<Arc<Services>>,
+    _: EdgeCaller,
+    untrusted: Untrusted,
+) -> Result<StatusCode, Failure> {
+    let token = untrusted.refresh()?.ok_or(Failure::Unauthenticated)?;
+    let token = services.minter.open(token)?;
+    let loaded = sessions::load(&mut *services.store.conn().await?, token.sid).await?;
+    let (session, _) = loaded
+        .filter(|(session, user)| {
+            session.state == SessionState::Live && user.access == Access::Enabled
+        })
+        .ok_or(Failure::SessionEnded)?;
+    if session.generation != token.generation {
+        return Err(Failure::Superseded);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes both cookies.
@@ -103,10 +124,12 @@ async fn run(
             return Ok(Refreshed::over(Failure::SessionEnded));
         };
         let done = match decide(&session, presented, &services.config.policy, now) {
-            Decision::Rotate { to } => go_on(services, user, session, to, &token, now).await?,
+            Decision::Rotate { to } => {
+                go_on(services, user, session, to, client.requester, &token, now).await?
+            }
             Decision::Reissue => {
                 let to = session.generation;
-                go_on(services, user, session, to, &token, now).await?
+                go_on(services, user, session, to, client.requester, &token, now).await?
             }
             Decision::Reused => {
                 let (reason, failure) = (EndReason::RefreshReused, Failure::RefreshReused);
@@ -138,6 +161,7 @@ async fn go_on(
     user: User,
     session: Session,
     to: u32,
+    requester: Requester,
     token: &RefreshToken,
     now: UnixMillis,
 ) -> Result<Option<Refreshed>, Failure> {
@@ -152,7 +176,7 @@ async fn go_on(
         .mint(&user, &session, &next, minted_at(&session, now))?;
     let mut conn = services.store.conn().await?;
     let expires_at = minted.access_expires_at;
-    let swapped = sessions::refresh(&mut conn, &session, to, expires_at, now).await?;
+    let swapped = sessions::refresh(&mut conn, &session, to, requester, expires_at, now).await?;
     Ok(swapped.then(|| Refreshed::Minted {
         user: Box::new(user),
         session: Box::new(session),

@@ -36,6 +36,8 @@ pub struct Session {
     pub auth_time: UnixMillis,
     /// When `generation` was last raised.
     pub rotated_at: UnixMillis,
+    /// Who asked for `generation`: an edge, as soon as one has.
+    pub renewed_by: Requester,
     /// When it was last refreshed.
     pub last_seen_at: UnixMillis,
     /// Its absolute end.
@@ -50,6 +52,16 @@ pub struct Session {
     pub provider: String,
     /// Whether it still stands.
     pub state: State,
+}
+
+/// Who asks for a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// The client itself. It gets the answer at once.
+    Client,
+    /// An edge, in the middle of a client's request. The client gets the new tokens with the origin's answer, which may be
+    /// late or lost. Until then it honestly presents the refresh token that it has.
+    Edge,
 }
 
 /// Whether a session still stands. Running out of time is not a state: it follows from the times and the policy.
@@ -143,6 +155,7 @@ pub(crate) mod tests {
             created_at: now,
             auth_time: now,
             rotated_at: now,
+            renewed_by: Requester::Client,
             last_seen_at: now,
             expires_at: now.plus(std::time::Duration::from_secs(7 * 24 * 3600)),
             access_expires_at: now.plus(std::time::Duration::from_secs(900)),

@@ -4,13 +4,25 @@ use std::time::Duration;
 
 use shared::time::UnixMillis;
 
-use super::{EndReason, Session};
+use super::{EndReason, Requester, Session};
 pub use crate::config::{AtLimit, LONGEST_ACCESS, Policy};
 
 /// Time by which a revocation outlives the tokens it touches: for clocks that differ, and for answers on their way.
 pub const REVOCATION_MARGIN: Duration = Duration::from_secs(60);
 
+/// How long the token before the present one is accepted after an edge's renewal, at least. An origin's answer takes
+/// seconds or minutes; a client that has waited longer has given up.
+pub const EDGE_GRACE: Duration = Duration::from_secs(120);
+
 impl Policy {
+    /// How long after a rotation the token before it is accepted, if `requester` asked for the rotation.
+    pub fn grace_of(&self, requester: Requester) -> Duration {
+        match requester {
+            Requester::Client => self.grace,
+            Requester::Edge => self.grace.max(EDGE_GRACE),
+        }
+    }
+
     /// Whether, and how, `session` has run out of time at `now`.
     pub fn lapse(&self, session: &Session, now: UnixMillis) -> Option<EndReason> {
         if now >= session.expires_at {

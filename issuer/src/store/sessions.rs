@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::users::{User, UserRow};
 use super::{StoreError, bytes, from_db, ip_from_db, to_db};
-use crate::session::{EndReason, Session, State};
+use crate::session::{EndReason, Requester, Session, State};
 
 #[derive(sqlx::FromRow)]
 struct SessionRow {
@@ -22,6 +22,7 @@ struct SessionRow {
     created_at: OffsetDateTime,
     auth_time: OffsetDateTime,
     rotated_at: OffsetDateTime,
+    renewed_by_edge: bool,
     last_seen_at: OffsetDateTime,
     expires_at: OffsetDateTime,
     access_expires_at: OffsetDateTime,
@@ -57,6 +58,11 @@ impl TryFrom<SessionRow> for Session {
             created_at: from_db(row.created_at),
             auth_time: from_db(row.auth_time),
             rotated_at: from_db(row.rotated_at),
+            renewed_by: if row.renewed_by_edge {
+                Requester::Edge
+            } else {
+                Requester::Client
+            },
             last_seen_at: from_db(row.last_seen_at),
             expires_at: from_db(row.expires_at),
             access_expires_at: from_db(row.access_expires_at),
@@ -82,7 +88,7 @@ pub async fn load(
     }
     let row: Option<Row> = sqlx::query_as(
         "select s.id, s.user_id as owner, s.ordinal, s.generation, s.secret_hash, s.created_at, s.auth_time,
-                s.rotated_at, s.last_seen_at, s.expires_at, s.access_expires_at, s.ended_at, s.end_reason,
+                s.rotated_at, s.renewed_by_edge, s.last_seen_at, s.expires_at, s.access_expires_at, s.ended_at, s.end_reason,
                 host(s.ip) as ip, s.user_agent, s.provider,
                 u.id as user_id, u.email, u.name, u.roles, u.ver, u.created_at as user_created_at, u.disabled_at
          from sessions s join users u on u.id = s.user_id
@@ -103,8 +109,8 @@ pub async fn live(
     now: UnixMillis,
 ) -> Result<Vec<Session>, StoreError> {
     let rows: Vec<SessionRow> = sqlx::query_as(
-        "select id, user_id as owner, ordinal, generation, secret_hash, created_at, auth_time, rotated_at, last_seen_at,
-                expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider
+        "select id, user_id as owner, ordinal, generation, secret_hash, created_at, auth_time, rotated_at,
+                renewed_by_edge, last_seen_at, expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider
          from sessions
          where user_id = $1 and ended_at is null and expires_at > $2 and last_seen_at + $3 * interval '1 second' > $2
          order by ordinal",
@@ -171,18 +177,20 @@ pub async fn insert(conn: &mut PgConnection, session: &Session) -> Result<(), St
     Ok(())
 }
 
-/// Notes a refresh that gives out generation `to`: the next one, or the present one once more. False where the row is not
-/// as `session` says any more: ended, or refreshed meanwhile.
+/// Records a refresh that gives out generation `to`, the next one or the present one once more, to `requester`. False where
+/// the row has changed since `session` was read: it was ended or refreshed.
 pub async fn refresh(
     conn: &mut PgConnection,
     session: &Session,
     to: u32,
+    requester: Requester,
     access_expires_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<bool, StoreError> {
     let updated = sqlx::query(
         "update sessions
          set generation = $3, rotated_at = case when $3 > generation then $4 else rotated_at end,
+             renewed_by_edge = $6 or (renewed_by_edge and $3 = generation),
              last_seen_at = greatest(last_seen_at, $4), access_expires_at = greatest(access_expires_at, $5)
          where id = $1 and generation = $2 and ended_at is null",
     )
@@ -191,6 +199,7 @@ pub async fn refresh(
     .bind(i64::from(to))
     .bind(to_db(now))
     .bind(to_db(access_expires_at))
+    .bind(requester == Requester::Edge)
     .execute(conn)
     .await?;
     Ok(updated.rows_affected() == 1)

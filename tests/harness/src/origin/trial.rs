@@ -25,6 +25,10 @@ const PIECE: usize = 64 * 1024;
 struct Trial {
     /// The stream of events may end.
     finish: Notify,
+    /// So many requests have been held so far.
+    held: AtomicU64,
+    /// Lets go of those that are.
+    release: Notify,
     /// So many answers that say how often they were made.
     made: AtomicU64,
     /// So many sources were left before their end.
@@ -39,6 +43,9 @@ pub(super) fn router() -> Router {
         .route("/echo", any(echo))
         .route("/events", get(events))
         .route("/events/finish", get(finish))
+        .route("/held", any(held))
+        .route("/held/count", get(count))
+        .route("/held/release", get(release))
         .route("/socket", any(socket))
         .route("/set-cookies", any(set_cookies))
         .route("/status/{code}", any(status))
@@ -127,6 +134,22 @@ async fn events(State(trial): State<Arc<Trial>>) -> Response {
 
 async fn finish(State(trial): State<Arc<Trial>>) {
     trial.finish.notify_one();
+}
+
+/// An answer that comes when [`release`] is asked for.
+async fn held(State(trial): State<Arc<Trial>>) -> Response {
+    let released = trial.release.notified();
+    trial.held.fetch_add(1, Ordering::Relaxed);
+    released.await;
+    Json(json!({ "held": true })).into_response()
+}
+
+async fn count(State(trial): State<Arc<Trial>>) -> Response {
+    Json(json!({ "count": trial.held.load(Ordering::Relaxed) })).into_response()
+}
+
+async fn release(State(trial): State<Arc<Trial>>) {
+    trial.release.notify_waiters();
 }
 
 /// Says everything back.
