@@ -117,11 +117,6 @@ impl View {
         ago(self.as_of, now)
     }
 
-    /// Says that nobody knows how old it is, because the clock was put back: see [`Latest`].
-    pub const fn forget_age(&mut self) {
-        self.as_of = UnixMillis::from_millis(i64::MAX);
-    }
-
     /// The time from which the age counts; one that is still to come says nothing.
     fn as_of(&self, now: UnixMillis) -> UnixMillis {
         if self.as_of <= now {

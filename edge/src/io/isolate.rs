@@ -76,10 +76,10 @@ pub(crate) fn pass<'a>(
     patience: Patience,
 ) -> Result<gate::Pass<'a>, Stop> {
     ISOLATE.with(|isolate| {
-        if isolate.latest.borrow_mut().is_put_back(asked.now)
-            && let Some(view) = isolate.view.borrow_mut().as_mut()
-        {
-            view.forget_age();
+        if isolate.latest.borrow_mut().is_put_back(asked.now) {
+            // While the clock was ahead, entries may have been dropped that are of use again. The number that is held
+            // would keep them from being told once more.
+            isolate.view.replace(None);
         }
         let (keys, view) = (isolate.keys.borrow(), isolate.view.borrow());
         let held = || keys.as_ref().map(|held| &held.set);

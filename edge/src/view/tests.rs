@@ -268,18 +268,6 @@ fn a_step_back_that_is_shorter_than_an_age_is_noticed_all_the_same() {
     ] {
         assert_eq!(latest.is_put_back(at(now)), expected, "{now}");
     }
-    let mut view = fixtures::view(at(60_000), 30, vec![session(1)]);
-    view.forget_age();
-    assert_eq!(view.age(at(40_000)), Duration::MAX);
-    let mut held = Some(view);
-    let again = update(1, 0, 40_000, None, vec![]);
-    let feed = Source::Feed(at(40_000));
-    assert_eq!(take_at(&mut held, &again, feed, at(40_100)), Taken::Newer);
-    assert_eq!(
-        held.as_ref().unwrap().age(at(40_100)),
-        Duration::from_millis(100)
-    );
-    assert!(knows(&held, 1));
 }
 
 #[test]
