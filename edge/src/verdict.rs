@@ -1,6 +1,7 @@
 //! Whether a verified token opens a route, now.
 
 use shared::claims::Claims;
+use shared::rejection::Rejection;
 use shared::revocation::Standing;
 use shared::time::UnixMillis;
 use shared::token::{self, Verified};
@@ -60,6 +61,7 @@ pub fn decide(
     match view.map_or(Standing::Good, |view| view.standing(token)) {
         Standing::Good => {}
         Standing::Stale => return Err(Refusal::ClaimsStale.into()),
+        Standing::KeyRevoked => return Err(Refusal::Token(Rejection::UnknownKey).into()),
         Standing::Revoked => return Err(Refusal::SessionEnded.into()),
     }
     let passed = freshness(rule, view, now, patience)?;

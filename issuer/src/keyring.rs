@@ -36,6 +36,9 @@ pub enum KeyringError {
     /// Nothing is loaded.
     #[error("no signing key is active")]
     None,
+    /// Nothing to withdraw.
+    #[error("there is no signing key {0}")]
+    Unknown(String),
     /// Rotating makes no sense with a configured secret.
     #[error("tokens are signed with JWT_SECRET: change that setting instead")]
     Configured,
@@ -121,6 +124,27 @@ impl Keyring {
         let kid = stored.create(&mut tx, activates_at, now).await?;
         tx.commit().await?;
         Ok((kid, activates_at))
+    }
+
+    /// Withdraws the key named `kid`: it verifies nothing any more, and edges refuse what it has signed within the bound of
+    /// revocations. Where no other key signs at `now`, a new one does at once; returns its kid.
+    ///
+    /// # Errors
+    /// [`KeyringError`] where Postgres does not answer, keys are configured, or there is no such key.
+    pub async fn revoke(
+        &self,
+        store: &Store,
+        kid: &str,
+        now: UnixMillis,
+    ) -> Result<Option<String>, KeyringError> {
+        let Source::Stored(stored) = &self.source else {
+            return Err(KeyringError::Configured);
+        };
+        let mut tx = store.tx("revoke key").await?;
+        keys::lock(&mut tx).await?;
+        let created = stored.revoke(&mut tx, kid, now).await?;
+        tx.commit().await?;
+        Ok(created)
     }
 
     /// The key that signs at `now`: the one that was activated last.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::base64url;
 
 /// The first 64 bits of a random id: what a revocation names.
@@ -100,6 +102,23 @@ id! {
 id! {
     /// One access token: `jti` (RFC 7519 §4.1.7).
     TokenId
+}
+
+id! {
+    /// A signing key, as revocations name it: see [`KeyId::of`].
+    KeyId
+}
+
+impl KeyId {
+    /// The id of the key named `kid` (RFC 7517 §4.5): the first 128 bits of its SHA-256.
+    pub fn of(kid: &str) -> Self {
+        let hash = Sha256::digest(kid);
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(hash) {
+            *to = from;
+        }
+        Self(id)
+    }
 }
 
 #[cfg(test)]

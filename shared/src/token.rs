@@ -5,6 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::Header;
 
 use crate::claims::{Claims, is_role};
+use crate::id::KeyId;
 use crate::jws::UntrustedJws;
 use crate::key::{Algorithm, KeySet, SigningKey};
 use crate::provider;
@@ -50,16 +51,21 @@ pub fn mint(claims: &Claims, key: &SigningKey) -> Result<String, MintError> {
     jsonwebtoken::encode(&header, claims, &key.encoding_key()).map_err(|_| MintError::Sign)
 }
 
-/// Claims whose signature, type, issuer and audience were checked. Only [`verify`] makes one, and it cannot be
+/// Claims whose signature, type, issuer and audience were checked, and the key that had signed them. Only [`verify`] makes one, and it cannot be
 /// deserialized. Time and standing change, so they are asked each time: [`check_time`],
 /// [`RevocationSet::standing`](crate::revocation::RevocationSet::standing).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified<T>(T);
+pub struct Verified<T>(T, KeyId);
 
 impl<T> Verified<T> {
     /// What was proven to be said.
     pub const fn claims(&self) -> &T {
         &self.0
+    }
+
+    /// The key that signed it.
+    pub const fn key(&self) -> KeyId {
+        self.1
     }
 }
 
@@ -104,7 +110,7 @@ pub fn verify(
     if !claims.roles.iter().all(|role| is_role(role)) {
         return Err(Rejection::Malformed("roles"));
     }
-    Ok(Verified(claims))
+    Ok(Verified(claims, KeyId::of(key.kid())))
 }
 
 /// Whether the token is within its time at `now`.

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use shared::claims::Claims;
 use shared::cookie::{self, Others};
-use shared::id::{Fingerprint, SessionId, TokenId, UserId};
+use shared::id::{Fingerprint, KeyId, SessionId, TokenId, UserId};
 use shared::key::{KeySet, SigningKey};
 use shared::refresh_token::RefreshToken;
 use shared::revocation::{
@@ -52,10 +52,12 @@ fn verified_token() -> impl Strategy<Value = Verified<Claims>> {
 }
 
 /// What a revocation says of a token, read off the words of [`Entry`].
-fn says(one: &Revocation, claims: &Claims) -> Standing {
+fn says(one: &Revocation, token: &Verified<Claims>) -> Standing {
+    let claims = token.claims();
     let verdict = |is_named: bool, standing| if is_named { standing } else { Standing::Good };
     match one.entry {
         Entry::Session(id) => verdict(claims.sid.fingerprint() == id, Standing::Revoked),
+        Entry::Key(id) => verdict(token.key().fingerprint() == id, Standing::KeyRevoked),
         Entry::Token(id) => verdict(claims.jti.fingerprint() == id, Standing::Revoked),
         Entry::User { user, below } => verdict(
             claims.sub.fingerprint() == user && claims.ver < below,
@@ -68,7 +70,7 @@ fn says(one: &Revocation, claims: &Claims) -> Standing {
 
 /// The worst that any of them says.
 fn worst(revocations: &[Revocation], token: &Verified<Claims>) -> Standing {
-    let all = revocations.iter().map(|one| says(one, token.claims()));
+    let all = revocations.iter().map(|one| says(one, token));
     all.max().unwrap_or(Standing::Good)
 }
 
@@ -88,11 +90,18 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// The key that signs all tokens here, or another one.
+fn key_id() -> impl Strategy<Value = KeyId> {
+    let kid = SigningKey::hs256(&secret()).kid().to_owned();
+    prop_oneof![Just(KeyId::of(&kid)), Just(KeyId::of("another"))]
+}
+
 fn revocation() -> impl Strategy<Value = Revocation> {
     let fingerprint = (0..4u8).prop_map(|byte| SessionId::from_bytes([byte; 16]).fingerprint());
     let entry = prop_oneof![
         fingerprint.clone().prop_map(Entry::Session),
         fingerprint.clone().prop_map(Entry::Token),
+        key_id().prop_map(|id| Entry::Key(id.fingerprint())),
         (fingerprint, 0..5u32).prop_map(|(user, below)| Entry::User { user, below }),
         (0..5i64).prop_map(|secs| Entry::Everyone {
             before: UnixTime::from_secs(secs)

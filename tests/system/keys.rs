@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use harness::system::{ADA, BOB, Client, System};
 use harness::wait::{eventually, until};
+use serde_json::json;
 use shared::cookie;
 use shared::key::KeySet;
 use shared::secret::RootSecret;
@@ -146,6 +147,57 @@ async fn a_signing_key_is_replaced_without_anybody_noticing() -> Result<()> {
     })
     .await?;
     client.refresh().await?.expect(200)?;
+    client.get("/api/x").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_opens_nothing_within_the_bound_and_nobody_signs_in_again() -> Result<()> {
+    let rules = json!([
+        { "path": "/admin/*", "access": "user", "api": true, "freshness": "2s" },
+        { "path": "/api/*", "access": "user", "api": true, "freshness": "30s" },
+    ]);
+    let system = System::builder().routes(rules).start().await?;
+    let client = system.login(&ADA).await?;
+    let stolen = client.copy();
+    stolen.remove_cookie(cookie::REFRESH);
+    for path in ["/admin/x", "/api/x"] {
+        stolen.get(path).await?.expect(200)?;
+    }
+    let old = signed_by(&client)?;
+    let printed = operator(&system, &["keys", "revoke", &old]).await?;
+    let new = printed
+        .strip_prefix(&format!("{old} is withdrawn\n"))
+        .and_then(|rest| rest.trim_end().strip_suffix(" signs now"));
+    let new = new.with_context(|| printed.clone())?.to_owned();
+    // The strict route asks the issuer's feed, the other one KV; the key set in both is older.
+    system.advance(Duration::from_secs(2)).await?;
+    let refused = stolen.get("/admin/x").await?;
+    refused.expect_problem(401, "token_invalid")?;
+    until_published(&system).await?;
+    system.advance(Duration::from_secs(30)).await?;
+    let refused = stolen.get("/api/x").await?;
+    refused.expect_problem(401, "token_invalid")?;
+    // Whoever has a refresh token gets a token under the new key, in the middle of the request.
+    client.get("/admin/x").await?.expect(200)?;
+    assert_eq!(signed_by(&client)?, new);
+    let again = operator(&system, &["keys", "revoke", &old]).await;
+    ensure!(again.is_err(), "there is no such key any more");
+    assert_eq!(rows(&system).await?, BTreeSet::from([new]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_is_refused_by_an_edge_that_starts_later() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let stolen = client.copy();
+    stolen.remove_cookie(cookie::REFRESH);
+    operator(&system, &["keys", "revoke", &signed_by(&client)?]).await?;
+    until_published(&system).await?;
+    system.edges[0].restart().await?;
+    let refused = stolen.get("/api/x").await?;
+    refused.expect_problem(401, "token_invalid")?;
     client.get("/api/x").await?.expect(200)?;
     Ok(())
 }

@@ -481,7 +481,7 @@ fn only_verification_makes_a_verified_token() {
     assert_eq!(made, BTreeSet::from(["token.rs".to_owned()]));
     let token = fs::read_to_string(root().join("shared/src/token.rs")).unwrap();
     assert!(
-        token.contains("#[derive(Clone, Debug, PartialEq, Eq)]\npub struct Verified<T>(T);"),
+        token.contains("#[derive(Clone, Debug, PartialEq, Eq)]\npub struct Verified<T>(T, KeyId);"),
         "it has no Deserialize"
     );
 }

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(60);
 const RESETS: usize = 2_000;
 const AT_ONCE: usize = 50;
 /// By how much the heap may grow: far less than a kilobyte for each request.
-const FLAT: u64 = 1 << 20;
+const FLAT: u64 = 1 << 19;
 
 /// Sends `request` again and again, each time resetting the connection once the edge waits for the issuer, which is stalled.
 async fn reset(system: &System, request: &str, times: usize) -> Result<()> {

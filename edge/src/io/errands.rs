@@ -37,6 +37,7 @@ pub(crate) struct Errands<'a> {
     began_at: UnixMillis,
     keys_loaded: bool,
     newer_keys_sought: bool,
+    renewed_keys_sought: bool,
     kv_asked: bool,
     patience: Patience,
     renewed: Option<String>,
@@ -62,6 +63,7 @@ impl<'a> Errands<'a> {
             began_at: upstream::now(),
             keys_loaded: false,
             newer_keys_sought: false,
+            renewed_keys_sought: false,
             kv_asked: false,
             patience: Patience::CanAsk,
             renewed: None,
@@ -117,11 +119,14 @@ impl<'a> Errands<'a> {
         }
     }
 
-    /// Where no key is found, a refresh token brings a token under one that is there.
+    /// Where no key is found, a refresh token brings a token under one that is there. That one the issuer has just named, so
+    /// it is looked for at once.
     async fn seek_newer_keys(&mut self) -> Result<(), Refusal> {
+        let by_issuer = self.renewed.is_some();
         let sought_before = std::mem::replace(&mut self.newer_keys_sought, true);
-        if !sought_before {
-            let looking = pin!(keys::look_again(self.env, self.config));
+        if !sought_before || (by_issuer && !self.renewed_keys_sought) {
+            self.renewed_keys_sought = by_issuer;
+            let looking = pin!(keys::look_again(self.env, self.config, by_issuer));
             let found = select(looking, Delay::from(self.time_left())).await;
             if matches!(found, Either::Left((true, _))) {
                 return Ok(());

@@ -30,12 +30,12 @@ pub(crate) async fn load(env: &Env, config: &Config) -> Result<(), Refusal> {
     }
 }
 
-/// Looks for newer keys: from the issuer, which knows them first. Says whether it may have found some.
-pub(crate) async fn look_again(env: &Env, config: &Config) -> bool {
+/// Looks for newer keys: from the issuer, which knows them first. Says whether it may have found some. The cool-down is for
+/// names that anybody can make up, not for one that was named `by_issuer`.
+pub(crate) async fn look_again(env: &Env, config: &Config, by_issuer: bool) -> bool {
     let now = upstream::now();
-    if config.fixed_keys.is_some()
-        || isolate::keys_asked_at().is_some_and(|at| ago(at, now) < COOL_DOWN)
-    {
+    let is_too_soon = || isolate::keys_asked_at().is_some_and(|at| ago(at, now) < COOL_DOWN);
+    if config.fixed_keys.is_some() || (!by_issuer && is_too_soon()) {
         return false;
     }
     isolate::note_keys_asked(now);

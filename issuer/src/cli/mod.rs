@@ -57,6 +57,11 @@ enum KeysCommand {
     List,
     /// Make a successor now; it signs once every edge knows it
     Rotate,
+    /// Withdraw a key, where it may have been stolen: tokens that it signed are refused, and renewed where the session is good
+    Revoke {
+        /// Its name, as `list` shows it
+        kid: String,
+    },
 }
 
 /// Why a command failed.
@@ -167,6 +172,14 @@ async fn keys(command: KeysCommand) -> Result<(), CliError> {
                 "{kid} signs in {} minutes",
                 activates_at.since(now).as_secs() / 60
             );
+        }
+        KeysCommand::Revoke { kid } => {
+            let revoked = services.keyring.revoke(&services.store, &kid, now).await;
+            let created = revoked.map_err(Fault::from)?;
+            println!("{kid} is withdrawn");
+            if let Some(created) = created {
+                println!("{created} signs now");
+            }
         }
     }
     Ok(())

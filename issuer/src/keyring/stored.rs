@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::id::KeyId;
 use shared::key::SigningKey;
 use shared::seal::{SealKeys, SealPurpose};
 use shared::secret::Secret;
@@ -12,9 +13,10 @@ use super::plan::Plan;
 use super::{KeyringError, RingKey};
 use crate::config::Config;
 use crate::entropy::{self, EntropyError};
+use crate::session::end;
 use crate::store::events::{Event, Kind};
 use crate::store::keys::SealedKey;
-use crate::store::{Store, Tx, events, keys};
+use crate::store::{Store, Tx, events, keys, revocations};
 
 /// What it takes to keep keys in Postgres.
 pub(super) struct Stored {
@@ -72,6 +74,33 @@ impl Stored {
         };
         events::record(tx, &event, now).await?;
         Ok(kid)
+    }
+
+    /// Deletes the key `kid` and announces it. The caller holds [`keys::lock`].
+    pub(super) async fn revoke(
+        &self,
+        tx: &mut Tx,
+        kid: &str,
+        now: UnixMillis,
+    ) -> Result<Option<String>, KeyringError> {
+        let mut left = keys::all(tx).await?;
+        let all = left.len();
+        left.retain(|key| key.kid != kid);
+        if left.len() == all {
+            return Err(KeyringError::Unknown(kid.to_owned()));
+        }
+        keys::delete(tx, &[kid.to_owned()]).await?;
+        let announcement = end::of_key(KeyId::of(kid), self.access, now);
+        revocations::append(tx, &[announcement], now).await?;
+        let event = Event {
+            detail: kid,
+            ..Event::new(Kind::KeyRevoked)
+        };
+        events::record(tx, &event, now).await?;
+        if left.iter().any(|key| key.activates_at <= now) {
+            return Ok(None);
+        }
+        self.create(tx, now, now).await.map(Some)
     }
 
     fn is_work_due(&self, stored: &[SealedKey], now: UnixMillis) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::id::{SessionId, TokenId, UserId};
+use shared::id::{KeyId, SessionId, TokenId, UserId};
 use shared::time::{UnixMillis, UnixTime};
 
 use super::policy::{LONGEST_ACCESS, REVOCATION_MARGIN};
@@ -30,6 +30,8 @@ pub enum Subject {
         /// The first `ver` that is good.
         below: u32,
     },
+    /// Every access token that this key has signed.
+    Key(KeyId),
     /// Every access token there is that was issued before.
     Everyone {
         /// The first `iat` that is good. A token of this very second is good if its session still stands.
@@ -74,6 +76,15 @@ pub fn of_claims(
 pub fn of_token(id: TokenId, access: Duration, now: UnixMillis) -> Announcement {
     Announcement {
         subject: Subject::Token(id),
+        expires: last_expiry(None, access.max(LONGEST_ACCESS), now),
+    }
+}
+
+/// What withdrawing a signing key at `now` announces. It is remembered as long as that of a token, for the same reason.
+/// Edges that have learnt it never forget it, and later ones are not given the key.
+pub fn of_key(id: KeyId, access: Duration, now: UnixMillis) -> Announcement {
+    Announcement {
+        subject: Subject::Key(id),
         expires: last_expiry(None, access.max(LONGEST_ACCESS), now),
     }
 }

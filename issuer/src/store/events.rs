@@ -36,6 +36,8 @@ pub enum Kind {
     UserEnabled,
     /// A signing key was made; the detail is its kid.
     KeyCreated,
+    /// A signing key was withdrawn.
+    KeyRevoked,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::KeyCreated => "key_created",
+            Self::KeyRevoked => "key_revoked",
         }
     }
 }

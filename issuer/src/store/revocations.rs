@@ -1,6 +1,6 @@
 //! Revocations: what the edges must refuse.
 
-use shared::id::{SessionId, TokenId, UserId};
+use shared::id::{KeyId, SessionId, TokenId, UserId};
 use shared::revocation::{Entry, Revocation};
 use shared::time::{UnixMillis, UnixTime};
 use sqlx::postgres::PgRow;
@@ -148,6 +148,7 @@ impl<'a> From<&'a Announcement> for NewRow<'a> {
         let (kind, subject, below, before) = match &announcement.subject {
             Subject::Token(id) => ("token", Some(id.as_bytes()), None, None),
             Subject::Session(id) => ("session", Some(id.as_bytes()), None, None),
+            Subject::Key(id) => ("key", Some(id.as_bytes()), None, None),
             Subject::User { id, below } => (
                 "user",
                 Some(id.as_bytes()),
@@ -179,6 +180,7 @@ fn read(row: &PgRow) -> Result<(Place, Revocation), StoreError> {
         ("session", Some(id), None, None) => {
             Entry::Session(SessionId::from_bytes(bytes(id)?).fingerprint())
         }
+        ("key", Some(id), None, None) => Entry::Key(KeyId::from_bytes(bytes(id)?).fingerprint()),
         ("user", Some(id), Some(below), None) => Entry::User {
             user: UserId::from_bytes(bytes(id)?).fingerprint(),
             below: below

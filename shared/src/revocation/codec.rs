@@ -1,7 +1,7 @@
 //! Revocations as bytes: sections of one kind and one expiry.
 //!
 //! Numbers are big-endian. A section: kind (1 byte), expiry in minutes since the epoch (4), count (4), then `count` items:
-//! token and session 8 bytes, user 8 + 4, everyone 8. Sections ascend by kind and expiry, items within one ascend, and
+//! token, session and key 8 bytes, user 8 + 4, everyone 8. Sections ascend by kind and expiry, items within one ascend, and
 //! nothing follows the last: one set has one spelling. Grouping by expiry is why an entry costs 8 bytes and not 12.
 
 use std::collections::BTreeMap;
@@ -126,6 +126,7 @@ enum Kind {
     Session = 2,
     User = 3,
     Everyone = 4,
+    Key = 5,
 }
 
 impl Kind {
@@ -135,6 +136,7 @@ impl Kind {
             2 => Ok(Self::Session),
             3 => Ok(Self::User),
             4 => Ok(Self::Everyone),
+            5 => Ok(Self::Key),
             _ => Err(EnvelopeError::Malformed("an unknown kind of revocation")),
         }
     }
@@ -143,6 +145,7 @@ impl Kind {
         match entry {
             Entry::Token(fingerprint) => (Self::Token, (fingerprint.0, 0)),
             Entry::Session(fingerprint) => (Self::Session, (fingerprint.0, 0)),
+            Entry::Key(fingerprint) => (Self::Key, (fingerprint.0, 0)),
             Entry::User { user, below } => (Self::User, (user.0, below)),
             Entry::Everyone { before } => (Self::Everyone, (before.secs().cast_unsigned(), 0)),
         }
@@ -152,6 +155,7 @@ impl Kind {
         match self {
             Self::Token => Entry::Token(Fingerprint(id)),
             Self::Session => Entry::Session(Fingerprint(id)),
+            Self::Key => Entry::Key(Fingerprint(id)),
             Self::User => Entry::User {
                 user: Fingerprint(id),
                 below,

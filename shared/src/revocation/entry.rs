@@ -17,6 +17,8 @@ pub enum Entry {
         /// The first version that is good.
         below: u32,
     },
+    /// Every access token that was signed with this key, which was withdrawn.
+    Key(Fingerprint),
     /// Every access token that was issued (`iat`) before this second.
     Everyone {
         /// The first second that is good.

@@ -1,8 +1,11 @@
 //! The revocations in the form that a request asks.
 
+use std::collections::BTreeSet;
+
 use super::entry::{Entry, Revocation};
 use super::index::{self, Index};
 use crate::claims::Claims;
+use crate::id::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::Verified;
 
@@ -13,6 +16,8 @@ pub enum Standing {
     Good,
     /// The session may be good, but this token's claims are out of date: only the issuer can tell. Refresh.
     Stale,
+    /// The key that signed it was withdrawn, so nobody knows who made it. A refresh token says whether the session is good.
+    KeyRevoked,
     /// Refused.
     Revoked,
 }
@@ -26,6 +31,8 @@ pub struct RevocationSet {
     tokens: Index<()>,
     /// Of each user the first version that is good.
     users: Index<u32>,
+    /// Those that were withdrawn. There are few. None is forgotten: whoever has stolen a key dates tokens as they like.
+    keys: BTreeSet<Fingerprint>,
     everyone_before: Option<Everyone>,
 }
 
@@ -71,6 +78,9 @@ impl RevocationSet {
         {
             return Standing::Revoked;
         }
+        if self.keys.contains(&token.key().fingerprint()) {
+            return Standing::KeyRevoked;
+        }
         let below = self.users.find(claims.sub.fingerprint().0);
         if below.is_some_and(|below| claims.ver < below) || before == Some(claims.iat) {
             return Standing::Stale;
@@ -83,6 +93,7 @@ impl RevocationSet {
         self.sessions.len()
             + self.tokens.len()
             + self.users.len()
+            + self.keys.len()
             + usize::from(self.everyone_before.is_some())
     }
 
@@ -103,6 +114,9 @@ impl Extend<Revocation> for RevocationSet {
             match entry {
                 Entry::Session(fingerprint) => self.sessions.insert(fingerprint.0, (), expires),
                 Entry::Token(fingerprint) => self.tokens.insert(fingerprint.0, (), expires),
+                Entry::Key(fingerprint) => {
+                    self.keys.insert(fingerprint);
+                }
                 Entry::User { user, below } => self.users.insert(user.0, below, expires),
                 Entry::Everyone { before } => {
                     let asked = Everyone { before, expires };
@@ -123,7 +137,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::id::Fingerprint;
+    use crate::id::KeyId;
     use crate::revocation::testing::{NOW, token_issued_at};
 
     fn set(entries: &[Entry]) -> RevocationSet {
@@ -188,6 +202,31 @@ mod tests {
                 }],
                 Standing::Good,
             ),
+            (
+                vec![Entry::Key(KeyId::of("k").fingerprint())],
+                Standing::KeyRevoked,
+            ),
+            (
+                vec![
+                    Entry::User {
+                        user,
+                        below: claims.ver + 1,
+                    },
+                    Entry::Key(KeyId::of("k").fingerprint()),
+                ],
+                Standing::KeyRevoked,
+            ),
+            (
+                vec![
+                    Entry::Session(claims.sid.fingerprint()),
+                    Entry::Key(KeyId::of("k").fingerprint()),
+                ],
+                Standing::Revoked,
+            ),
+            (
+                vec![Entry::Key(KeyId::of("other").fingerprint())],
+                Standing::Good,
+            ),
             (vec![Entry::Everyone { before: later }], Standing::Revoked),
             (vec![Entry::Everyone { before: NOW }], Standing::Stale),
             (
@@ -207,6 +246,17 @@ mod tests {
         for (entries, expected) in table {
             assert_eq!(set(&entries).standing(&token), expected, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn a_withdrawn_key_is_never_forgotten() {
+        let key = Entry::Key(KeyId::of("k").fingerprint());
+        let mut held = set(&[key, key]);
+        for part in 0..RevocationSet::PARTS {
+            held.drop_expired(UnixTime::from_secs(NOW.secs() + 90_000), part);
+        }
+        assert_eq!(held.standing(&token_issued_at(NOW)), Standing::KeyRevoked);
+        assert_eq!(held.len(), 1);
     }
 
     #[test]
