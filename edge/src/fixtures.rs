@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::assertion::Serial;
 use shared::claims::Claims;
 use shared::id::{SessionId, TokenId, UserId};
 use shared::key::{KeySet, SigningKey};
@@ -15,6 +16,10 @@ use crate::view::{Source, Taken, View};
 
 pub(crate) const SITE: &str = "https://site.test";
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+pub(crate) const SERIAL: Serial = Serial {
+    maker: [5; 16],
+    number: 1,
+};
 
 /// The settings of a small site.
 pub(crate) fn setting(name: &str) -> Option<String> {

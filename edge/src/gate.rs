@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use shared::assertion::Serial;
 use shared::claims::Claims;
 use shared::cookie::Cookies;
 use shared::key::KeySet;
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::credential::{self, Credential};
 use crate::csrf::{self, Provenance};
 use crate::freshness;
-use crate::identity::{Identity, Inbound, Onward};
+use crate::identity::{Identity, Inbound, Onward, Vouched};
 use crate::policy::Route;
 use crate::preflight::is_preflight;
 use crate::refusal::Refusal;
@@ -67,6 +68,8 @@ pub struct Known<'a> {
     pub kv_asked_at: Option<UnixMillis>,
     /// Whether newer revocations can still be asked for.
     pub patience: Patience,
+    /// For the assertion of this request, and of no other.
+    pub serial: Serial,
 }
 
 /// A request that may go on.
@@ -160,8 +163,7 @@ fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a>
         cookies: asked.cookies,
         own_authorization,
     };
-    let now = asked.now.to_secs();
-    let onward = Onward::to_origin(known.config, asked.method, target, inbound, None, now);
+    let onward = Onward::to_origin(known.config, asked.method, target, inbound, None);
     Pass {
         onward,
         stale: false,
@@ -205,9 +207,12 @@ fn guarded<'a>(
         cookies: asked.cookies,
         own_authorization: matches!(credential, Credential::Bearer(_)),
     };
-    let identity = Some(&*identity);
-    let now = asked.now.to_secs();
-    let mut onward = Onward::to_origin(known.config, asked.method, target, inbound, identity, now);
+    let vouched = Vouched {
+        identity: &identity,
+        serial: known.serial,
+        now: asked.now.to_secs(),
+    };
+    let mut onward = Onward::to_origin(known.config, asked.method, target, inbound, Some(vouched));
     onward.keeping = rule.cache.into();
     onward.due = freshness::due(known.view, known.kv_asked_at, rule.freshness, asked.now);
     Ok(Pass {

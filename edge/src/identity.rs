@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use shared::assertion::Asserter;
+use shared::assertion::{Asserter, Serial};
 use shared::claims::Claims;
 use shared::cookie::{Cookies, Others};
 use shared::time::UnixTime;
@@ -76,10 +76,9 @@ impl Identity {
             header::SESSION,
             header::ROLES
         );
-        let authority = config.public.authority();
         Self {
             headers,
-            asserter: Asserter::new(&config.assertion_key.0, authority, claims),
+            asserter: Asserter::new(&config.assertion_key.0, config.public.as_str(), claims),
             token,
         }
     }
@@ -88,6 +87,17 @@ impl Identity {
     pub const fn token(&self) -> &Verified<Claims> {
         &self.token
     }
+}
+
+/// Whose request it is, and what the assertion of it needs besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Vouched<'a> {
+    /// The user.
+    pub identity: &'a Identity,
+    /// The assertion's own, used for no other.
+    pub serial: Serial,
+    /// The time.
+    pub now: UnixTime,
 }
 
 /// The credentials that a request came with.
@@ -137,8 +147,7 @@ impl<'a> Onward<'a> {
         method: &str,
         target: &Target<'_>,
         inbound: Inbound<'a>,
-        identity: Option<&Identity>,
-        now: UnixTime,
+        vouched: Option<Vouched<'_>>,
     ) -> Self {
         let path_and_query = target.path_and_query();
         let mut onward = Self::new(Upstream::Origin, config.origin.as_str(), &path_and_query);
@@ -146,9 +155,16 @@ impl<'a> Onward<'a> {
             onward.dropped.push("authorization");
         }
         onward.cut_cookies(inbound.cookies);
-        if let Some(identity) = identity {
+        if let Some(Vouched {
+            identity,
+            serial,
+            now,
+        }) = vouched
+        {
             onward.user.clone_from(&identity.headers);
-            onward.assertion = identity.asserter.assert(method, &path_and_query, now);
+            onward.assertion = identity
+                .asserter
+                .assert(method, &path_and_query, serial, now);
         }
         onward
     }

@@ -168,7 +168,7 @@ impl Purpose {
             Self::EdgeToken => b"portcullis edge-token v1",
             Self::RevocationUpdate => b"portcullis revocation-update v2",
             Self::KeySet => b"portcullis key-set v1",
-            Self::Assertion => b"portcullis assertion v1",
+            Self::Assertion => b"portcullis assertion v2",
         }
     }
 }

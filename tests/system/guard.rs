@@ -100,10 +100,9 @@ async fn the_origin_learns_who_it_is_and_can_check_it() -> Result<()> {
     );
     assert_eq!(received.header("portcullis-roles"), Some("admin,user"));
     let keys = [AssertionKey::from(&RootSecret::parse(ORIGIN_SECRET)?)];
-    let authority = system.public_url().trim_start_matches("http://").to_owned();
     let request = Request {
         method: "GET",
-        authority: &authority,
+        site: system.public_url(),
         path_and_query: "/api/x?q=1",
     };
     let now = UnixTime::from_secs(

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::assertion::{self, AssertionKey, Request};
 use shared::secret::RootSecret;
 
-use crate::wire::{Site, authority};
+use crate::wire::Site;
 
 const ORIGIN_SECRET: &str = "tT9wXc4mQz7kLp2vNb6yRf3sHd8gJa5e";
 
@@ -218,7 +218,7 @@ async fn reach(site: &Site, client: &Client, target: &str) -> Result<Option<Stri
         let keys = [AssertionKey::from(&RootSecret::parse(ORIGIN_SECRET)?)];
         let request = Request {
             method: "GET",
-            authority: authority(&site.system),
+            site: site.system.public_url(),
             path_and_query: &recorded.target(),
         };
         let verified = assertion::verify(

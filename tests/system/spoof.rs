@@ -9,7 +9,7 @@ use shared::assertion::{self, AssertionKey, Request};
 use shared::cookie;
 use shared::secret::RootSecret;
 
-use crate::wire::{Outcome, Site, authority, of_session};
+use crate::wire::{Outcome, Site, of_session};
 
 const ORIGIN_SECRET: &str = "tT9wXc4mQz7kLp2vNb6yRf3sHd8gJa5e";
 const OURS: [&str; 4] = [
@@ -239,7 +239,7 @@ impl Truth {
         let keys = [AssertionKey::from(&RootSecret::parse(ORIGIN_SECRET)?)];
         let request = Request {
             method: &recorded.method(),
-            authority: authority(&site.system),
+            site: site.system.public_url(),
             path_and_query: &recorded.target(),
         };
         let now = site.system.clock().now().to_secs();

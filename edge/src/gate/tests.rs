@@ -4,7 +4,7 @@ use shared::cookie;
 use shared::revocation::{Entry, Revocation};
 
 use super::*;
-use crate::fixtures::{self, NOW, SITE, config, keys, token, view};
+use crate::fixtures::{self, NOW, SERIAL, SITE, config, keys, token, view};
 
 struct Case<'a> {
     method: &'a str,
@@ -62,6 +62,7 @@ impl Case<'_> {
             view: self.view.as_ref(),
             kv_asked_at: Some(NOW.into()),
             patience: Patience::CanAsk,
+            serial: SERIAL,
         };
         pass(asked, known, tokens)
             .map(|pass| pass.onward.encode())

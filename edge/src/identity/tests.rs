@@ -19,8 +19,11 @@ fn lines(cookie: Option<&str>, own_authorization: bool) -> Vec<String> {
         "GET",
         &target,
         inbound,
-        Some(&Identity::new(verified, &config)),
-        NOW,
+        Some(Vouched {
+            identity: &Identity::new(verified, &config),
+            serial: fixtures::SERIAL,
+            now: NOW,
+        }),
     );
     onward.encode().split('\n').map(str::to_owned).collect()
 }
@@ -47,7 +50,7 @@ fn the_origin_learns_who_it_is_and_can_check_it() {
     let secret = RootSecret::parse(&fixtures::setting("ORIGIN_SECRET").unwrap()).unwrap();
     let request = Request {
         method: "GET",
-        authority: "site.test",
+        site: "https://site.test",
         path_and_query: "/app/x?y=1",
     };
     let identity = assertion::verify(token, &[AssertionKey::from(&secret)], request, NOW).unwrap();

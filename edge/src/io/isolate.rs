@@ -6,10 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use shared::assertion::Serial;
 use shared::key::KeySet;
 use shared::revocation::{OpenUpdate, Standing};
 use shared::time::UnixMillis;
 
+use super::entropy;
 use crate::config::Config;
 use crate::freshness::turn::{Turn, Turns};
 use crate::gate::{self, Asked, Known, Stop};
@@ -50,6 +52,7 @@ struct Isolate {
     keys_asked_at: Cell<Option<UnixMillis>>,
     asked_in_vain_at: Cell<Option<UnixMillis>>,
     troubles: RefCell<Troubles>,
+    serial: Cell<Option<Serial>>,
 }
 
 thread_local! {
@@ -75,6 +78,7 @@ pub(crate) fn pass<'a>(
     asked: Asked<'a>,
     patience: Patience,
 ) -> Result<gate::Pass<'a>, Stop> {
+    let serial = next_serial();
     ISOLATE.with(|isolate| {
         if isolate.latest.borrow_mut().is_put_back(asked.now) {
             // While the clock was ahead, entries may have been dropped that are of use again. The number that is held
@@ -92,8 +96,27 @@ pub(crate) fn pass<'a>(
                 .get()
                 .filter(|_| !is_renewing(asked.now)),
             patience,
+            serial,
         };
         gate::pass(asked, known, &mut isolate.tokens.borrow_mut())
+    })
+}
+
+/// A serial that no assertion has had: the maker is drawn once per isolate, and anew after a panic.
+fn next_serial() -> Serial {
+    ISOLATE.with(|isolate| {
+        let serial = match isolate.serial.get() {
+            Some(last) => Serial {
+                number: last.number.wrapping_add(1),
+                ..last
+            },
+            None => Serial {
+                maker: entropy::bytes(),
+                number: 0,
+            },
+        };
+        isolate.serial.set(Some(serial));
+        serial
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod doubt;
+pub(crate) mod entropy;
 pub(crate) mod errands;
 pub(crate) mod isolate;
 pub(crate) mod keys;

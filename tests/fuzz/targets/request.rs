@@ -17,7 +17,7 @@ use edge::verdict::Patience;
 use fuzz::site::{CONFIG, KEYS, NOW, PLACES, SITE, TOKENS, Token, VIEW};
 use fuzz::{Value, is_header_value, pick, respelled};
 use libfuzzer_sys::fuzz_target;
-use shared::assertion::{self, Identity};
+use shared::assertion::{self, Identity, Serial};
 use shared::cookie::{self, Found};
 use shared::time::UnixMillis;
 use shared::wire::header;
@@ -123,6 +123,10 @@ fuzz_target!(|raw: Raw<'_>| {
             Patience::CanAsk
         } else {
             Patience::MustDecide
+        },
+        serial: Serial {
+            maker: [5; 16],
+            number: 1,
         },
     };
     match gate::pass(asked, known, &mut TokenCache::default()) {
@@ -338,7 +342,7 @@ fn asserted(came: Came<'_>, assertion: &str) -> Identity {
     let target = Target::parse(came.url).unwrap();
     let request = assertion::Request {
         method: came.method,
-        authority: CONFIG.public.authority(),
+        site: CONFIG.public.as_str(),
         path_and_query: &target.path_and_query(),
     };
     let keys = std::slice::from_ref(&CONFIG.assertion_key.0);

@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
     };
     let request = Request {
         method: "GET",
-        authority: "a",
+        site: "i",
         path_and_query: "/",
     };
     assert!(token::verify(text, &KEYS, &expected).is_err());

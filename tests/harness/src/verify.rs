@@ -17,6 +17,7 @@ use crate::workspace;
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 const LINES_SHOWN: usize = 200;
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
+const EXAMPLE: &str = "tests/examples/origin/rust/Cargo.toml";
 
 /// Runs all steps; stops at the first that fails.
 ///
@@ -26,10 +27,14 @@ pub async fn run() -> Result<()> {
     let started = Instant::now();
     let tools = step("set-up", setup::for_verify)?;
     cargo_step("format", cargo(&["fmt", "--all", "--check"]))?;
-    // A workspace of its own.
+    // Workspaces of their own.
     cargo_step(
         "format of the fuzz targets",
         cargo(&["fmt", "--manifest-path", FUZZ, "--check"]),
+    )?;
+    cargo_step(
+        "format of the example",
+        cargo(&["fmt", "--manifest-path", EXAMPLE, "--check"]),
     )?;
     cargo_step(
         "clippy",

@@ -134,6 +134,7 @@ fn refused_options_are_never_answered_with_a_page() {
             view: None,
             kv_asked_at: None,
             patience: Patience::CanAsk,
+            serial: SERIAL,
         };
         pass(asked, known, &mut TokenCache::default()).unwrap_err()
     };

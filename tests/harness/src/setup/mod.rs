@@ -10,6 +10,7 @@ mod debian;
 pub mod nginx;
 pub mod npm;
 pub mod postgres;
+pub mod python;
 pub mod wasm_bindgen;
 pub mod wasm_std;
 
@@ -43,6 +44,8 @@ pub struct Tools {
     pub browser: PathBuf,
     /// An nginx.
     pub nginx: PathBuf,
+    /// A Python with PyJWT.
+    pub python: PathBuf,
 }
 
 /// What builds and runs the stack.
@@ -81,10 +84,14 @@ pub fn for_verify() -> Result<Tools> {
     if nginx::find().is_none() {
         missing.push(nginx::PACKAGE);
     }
+    if python::find().is_none() {
+        missing.push(python::PACKAGE);
+    }
     apt::install(&missing)?;
     Ok(Tools {
         browser: browser::ready()?,
         nginx: nginx::ready()?,
+        python: python::ready()?,
         build: for_dev()?,
     })
 }

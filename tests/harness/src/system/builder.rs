@@ -239,7 +239,7 @@ async fn worker(variant: Variant) -> Result<std::path::PathBuf> {
 }
 
 /// Runs what blocks where it may.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -45,6 +45,7 @@ use crate::postgres::Database;
 pub use accounts::{ADA, Account, BOB};
 pub use answer::Answer;
 pub use builder::Builder;
+pub(crate) use builder::blocking;
 pub use client::Client;
 pub use edge::Edge;
 pub use issuers::{ISSUER_BUILD, Issuer, Kind, program as issuer_program};
