@@ -27,7 +27,7 @@ fn sources(krate: &str) -> Vec<Source> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !is_test_file(&path)
+                && !is_of_tests(path.strip_prefix(&src).unwrap())
             {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push(Source {
@@ -46,8 +46,10 @@ fn sources(krate: &str) -> Vec<Source> {
     found
 }
 
-fn is_test_file(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == "tests")
+/// Whether a file is `tests.rs` or lies below a folder `tests`.
+fn is_of_tests(path: &Path) -> bool {
+    let stem = path.with_extension("");
+    stem.components().any(|part| part.as_os_str() == "tests")
 }
 
 /// Without what stands in an inline test module, which is the end of a file, and behind `//`.

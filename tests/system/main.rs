@@ -6,6 +6,7 @@ mod alike;
 mod assertion;
 mod browser;
 mod caching;
+mod challenges;
 mod cors;
 mod csrf;
 mod deploy;

@@ -199,6 +199,31 @@ fn challenges_are_those_of_the_rfcs() {
     assert!(of(Refusal::Role("admin".into())).contains(r#"error="insufficient_scope""#));
 }
 
+/// RFC 9110 §15.5.2, in every form of the answer.
+#[test]
+fn every_401_is_a_challenge_and_nothing_else_but_a_bearers_refusal_is() {
+    let from_sign_in = Asker {
+        referer: Some("https://site.test/auth/login"),
+        ..BROWSER
+    };
+    let mut pages = 0;
+    for (refusal, status, _) in every() {
+        for asker in [PROGRAM, BROWSER, from_sign_in] {
+            let reply = Reply::refuse(&refusal, asker);
+            let has_challenge = header(&reply, "WWW-Authenticate").is_some();
+            let is_bearers = matches!(refusal, Refusal::Role(_) | Refusal::Credential(_));
+            assert_eq!(
+                has_challenge,
+                reply.status == 401 || is_bearers,
+                "{refusal:?} to {asker:?}: {reply:?}"
+            );
+            let is_page = reply.body.starts_with("<!doctype html>");
+            pages += usize::from(is_page && status == 401);
+        }
+    }
+    assert!(pages > 5, "{pages} pages with a 401");
+}
+
 #[test]
 fn a_navigation_is_what_the_browser_calls_one() {
     let navigation = |fetch_mode, accept| {

@@ -72,6 +72,8 @@ pub(super) struct Told {
     pub(super) reason: String,
     /// Whether the answer is a page already.
     pub(super) has_page: bool,
+    /// `WWW-Authenticate`, which every 401 has (RFC 9110 §15.5.2).
+    pub(super) challenge: Option<HeaderValue>,
 }
 
 impl Failure {
@@ -152,6 +154,27 @@ impl Failure {
             detail,
             reason: self.to_string(),
             has_page: false,
+            challenge: (status == StatusCode::UNAUTHORIZED).then(|| self.challenge(code)),
+        }
+    }
+
+    /// What a 401 asks for: a bearer token, which the access cookie holds too (RFC 6750 §3). No error is named where no
+    /// token came (§3.1). `Basic` would make browsers ask for a password in a window of their own.
+    fn challenge(&self, code: Code) -> HeaderValue {
+        match self {
+            Self::Unauthenticated | Self::BadCredentials => {
+                HeaderValue::from_static(r#"Bearer realm="portcullis""#)
+            }
+            Self::NotAnEdge => HeaderValue::from_static(r#"Portcullis-Edge realm="portcullis""#),
+            _ => {
+                // Our own sentences: without quotes or backslashes, so they stand in a quoted-string as they are.
+                let title = code.title();
+                let text = format!(
+                    r#"Bearer realm="portcullis", error="invalid_token", error_description="{title}""#
+                );
+                HeaderValue::from_str(&text)
+                    .unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
+            }
         }
     }
 }
@@ -206,14 +229,6 @@ pub(super) fn retry_after(status: StatusCode) -> Option<(HeaderName, HeaderValue
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
     temporary.then_some((header::RETRY_AFTER, HeaderValue::from_static("1")))
-}
-
-/// What a refused bearer is asked for (RFC 6750 §3).
-pub(super) fn challenge(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
-    (status == StatusCode::UNAUTHORIZED).then_some((
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("Bearer error=\"invalid_token\""),
-    ))
 }
 
 #[cfg(test)]

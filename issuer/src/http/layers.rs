@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use shared::wire;
 
 use super::csrf::is_cross_site;
-use super::error::{Failure, Told, challenge, retry_after};
+use super::error::{Failure, Told, retry_after};
 use crate::services::Services;
 use crate::time::Stopwatch;
 
@@ -91,8 +91,8 @@ async fn whole(body: Body) -> Result<Vec<u8>, Failure> {
     Ok(whole)
 }
 
-/// Puts the security headers on every answer, turns a refusal into a page where a person waits for one, and writes the
-/// one log line of the request. The line holds the route, not the path, and no header.
+/// Puts the security headers on every answer and a challenge on every 401, turns a refusal into a page where a person
+/// waits for one, and writes the one log line of the request. The line holds the route, not the path, and no header.
 pub(super) async fn frame(request: Request, next: Next) -> Response {
     let watch = Stopwatch::start();
     let method = request.method().clone();
@@ -101,7 +101,6 @@ pub(super) async fn frame(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let for_person = is_navigation(request.headers());
-    let bearer = request.headers().contains_key(header::AUTHORIZATION);
 
     let mut response = match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
         Ok(response) => response,
@@ -111,10 +110,12 @@ pub(super) async fn frame(request: Request, next: Next) -> Response {
     if let Some(told) = told.as_ref().filter(|told| for_person && !told.has_page) {
         response = page(told, response);
     }
-    let status = response.status();
-    if let Some((name, value)) = challenge(status).filter(|_| bearer) {
-        response.headers_mut().insert(name, value);
+    // Here, because a refusal becomes an answer in several forms: a problem, a page, the sign-in form once more.
+    if let Some(challenge) = told.as_ref().and_then(|told| told.challenge.clone()) {
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
+    let status = response.status();
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
     }

@@ -1,0 +1,204 @@
+//! Every 401 says what it asks for (RFC 9110 §15.5.2): whatever failed, wherever, in whatever form it is told.
+
+use axum::http::{HeaderMap, Method};
+use axum::routing::any;
+
+use super::*;
+use crate::fault::Fault;
+use crate::http::error::Told;
+use crate::store::StoreError;
+use shared::rejection::Rejection;
+
+/// The routes as they are declared, with something in place of their parameters.
+fn routes() -> Vec<String> {
+    let source = include_str!("../mod.rs");
+    let routes: Vec<String> = source
+        .split(".route(\"")
+        .skip(1)
+        .filter_map(|rest| {
+            Some(
+                rest.split_once('"')?
+                    .0
+                    .replace("{id}", "AAAAAAAAAAAAAAAAAAAAAA"),
+            )
+        })
+        .collect();
+    assert_eq!(routes.len(), source.matches(".route(").count());
+    routes
+}
+
+/// Credentials as they come wrong or not at all, each as a header.
+const CREDENTIALS: [Option<(&str, &str)>; 5] = [
+    None,
+    Some(("authorization", "Bearer x")),
+    Some(("authorization", "Basic eDp5")),
+    Some(("cookie", "__Host-Http-access=x")),
+    Some(("cookie", "__Host-Http-refresh=x")),
+];
+
+#[tokio::test]
+async fn on_every_route_a_401_is_a_challenge() {
+    let services = services().await;
+    let mut refused = std::collections::BTreeSet::new();
+    for path in routes() {
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+        ] {
+            for credential in CREDENTIALS {
+                for mode in ["cors", "navigate"] {
+                    let mut request = Request::builder()
+                        .method(&method)
+                        .uri(&path)
+                        .header("sec-fetch-site", "same-origin")
+                        .header("sec-fetch-mode", mode);
+                    if let Some((name, value)) = credential {
+                        request = request.header(name, value);
+                    }
+                    let request = request.body(Body::empty()).unwrap();
+                    let response = call(&services, request).await;
+                    let (status, headers) = (response.status(), response.headers());
+                    let what =
+                        format!("{method} {path} {credential:?} {mode}: {status} {headers:?}");
+                    check(status, headers, &what);
+                    if status == StatusCode::UNAUTHORIZED {
+                        refused.insert(path.clone());
+                    }
+                }
+            }
+        }
+    }
+    let expected = [
+        "/auth/refresh",
+        "/auth/session",
+        "/auth/sessions",
+        "/auth/sessions/AAAAAAAAAAAAAAAAAAAAAA",
+        "/auth/sessions/revoke-others",
+        "/edge/keys",
+        "/edge/revocations",
+    ];
+    for path in expected {
+        assert!(refused.contains(path), "{path} among {refused:?}");
+    }
+}
+
+fn check(status: StatusCode, headers: &HeaderMap, what: &str) {
+    let challenges: Vec<&str> = headers
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    if status != StatusCode::UNAUTHORIZED {
+        assert!(challenges.is_empty(), "{what}");
+        return;
+    }
+    let [challenge] = challenges[..] else {
+        panic!("{what}");
+    };
+    assert!(challenge.contains(r#" realm="portcullis""#), "{what}");
+    assert!(challenge.matches('"').count().is_multiple_of(2), "{what}");
+}
+
+/// One of each kind. A new kind is first missed by the compiler, in [`number`], and then by [`every`]'s test.
+fn every() -> Vec<Failure> {
+    vec![
+        Failure::Unauthenticated,
+        Failure::BadCredentials,
+        Failure::Rejected(Rejection::Expired),
+        Failure::SeveralCookies,
+        Failure::TwoCredentials,
+        Failure::NotAnEdge,
+        Failure::SessionEnded,
+        Failure::TokenRevoked,
+        Failure::RefreshReused,
+        Failure::Superseded,
+        Failure::LimitReached,
+        Failure::Csrf,
+        Failure::BadRequest("so"),
+        Failure::UnsupportedMediaType,
+        Failure::Body,
+        Failure::NotFound,
+        Failure::MethodNotAllowed,
+        Failure::TimedOut,
+        Failure::Contended,
+        Failure::Unread,
+        Failure::Page(askama::Error::Fmt),
+        Failure::Fault(Fault::Store(StoreError::Corrupt("so"))),
+    ]
+}
+
+const fn number(failure: &Failure) -> usize {
+    match failure {
+        Failure::Unauthenticated => 0,
+        Failure::BadCredentials => 1,
+        Failure::Rejected(_) => 2,
+        Failure::SeveralCookies => 3,
+        Failure::TwoCredentials => 4,
+        Failure::NotAnEdge => 5,
+        Failure::SessionEnded => 6,
+        Failure::TokenRevoked => 7,
+        Failure::RefreshReused => 8,
+        Failure::Superseded => 9,
+        Failure::LimitReached => 10,
+        Failure::Csrf => 11,
+        Failure::BadRequest(_) => 12,
+        Failure::UnsupportedMediaType => 13,
+        Failure::Body => 14,
+        Failure::NotFound => 15,
+        Failure::MethodNotAllowed => 16,
+        Failure::TimedOut => 17,
+        Failure::Contended => 18,
+        Failure::Unread => 19,
+        Failure::Page(_) => 20,
+        Failure::Fault(_) => 21,
+    }
+}
+
+#[tokio::test]
+async fn every_failure_that_is_a_401_is_a_challenge_in_every_form() {
+    let numbers: Vec<usize> = every().iter().map(number).collect();
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
+    for index in numbers {
+        let problem = async move || every().swap_remove(index);
+        // As the sign-in form explains it.
+        let form = async move || {
+            let told = Told {
+                has_page: true,
+                ..every().swap_remove(index).told()
+            };
+            (told.status, axum::Extension(told), "the form once more")
+        };
+        let router: Router = Router::new()
+            .route("/problem", any(problem))
+            .route("/form", any(form))
+            .layer(middleware::from_fn(layers::frame));
+        let expected = every().swap_remove(index).answer().0;
+        for (path, mode) in [
+            ("/problem", "cors"),
+            ("/problem", "navigate"),
+            ("/form", "navigate"),
+        ] {
+            let request = Request::get(path).header("sec-fetch-mode", mode);
+            let request = request.body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let what = format!("{:?} as {path} to {mode}", every().swap_remove(index));
+            assert_eq!(response.status(), expected, "{what}");
+            check(response.status(), response.headers(), &what);
+        }
+    }
+}
+
+#[test]
+fn no_error_is_named_where_no_token_came() {
+    let challenge = |failure: Failure| failure.told().challenge.unwrap();
+    for failure in [Failure::Unauthenticated, Failure::BadCredentials] {
+        assert_eq!(challenge(failure), r#"Bearer realm="portcullis""#);
+    }
+    assert_eq!(
+        challenge(Failure::Rejected(Rejection::Expired)),
+        r#"Bearer realm="portcullis", error="invalid_token", error_description="The access token has expired""#
+    );
+}
