@@ -1,5 +1,5 @@
-// Answers on their way back: cookies of a renewal, and what caches may keep.
-import { cache_control, present_cookies } from "../index.js";
+// Answers on their way back: cookies of a renewal, what caches may keep, and whose scripts may read them.
+import { cache_control, present_cookies, reader } from "../index.js";
 import { broken, fromRust } from "./panics.js";
 
 // The answer to a request whose session was renewed in the middle of it: with the new cookies beside its own, whatever has
@@ -28,6 +28,23 @@ export function restrained(response, originDecides) {
 	return control === undefined || response.status === 101 ? response : copied(response, control, targeted);
 }
 
+// The answer of a route whose rule says whose scripts may read it: written over what the origin says, for browsers refuse
+// two values, and credentials are never among it. `cors` is written by `Cors::onward` in cors.rs.
+export function readable(response, cors, origin) {
+	if (response.status === 101) return response;
+	const [origins, exposed] = cors.split("\t");
+	const answer = changeable(response);
+	const { headers } = answer;
+	headers.delete("Access-Control-Allow-Credentials");
+	const by = reader(origins, origin ?? undefined);
+	if (by === undefined) headers.delete("Access-Control-Allow-Origin");
+	else headers.set("Access-Control-Allow-Origin", by);
+	if (exposed !== "") headers.set("Access-Control-Expose-Headers", exposed);
+	// Also for whom it does not let read: a cache must not give their answer to others.
+	if (origins !== "*") headers.append("Vary", "Origin");
+	return answer;
+}
+
 // What `cache_control` in Rust says, asked once for each text: an origin sends few different ones.
 const controls = [new Map(), new Map(), new Map(), new Map()];
 function instead(said, hasTargeted, originDecides) {
@@ -41,12 +58,16 @@ function instead(said, hasTargeted, originDecides) {
 	return control;
 }
 
-// An answer as it came cannot be changed; a copy can, and its body streams on.
 function copied(response, control, without) {
-	const answer = new Response(response.body, copyable(response));
+	const answer = changeable(response);
 	for (const name of without) answer.headers.delete(name);
 	answer.headers.set("Cache-Control", control);
 	return answer;
+}
+
+// An answer as it came cannot be changed; a copy can, and its body streams on.
+function changeable(response) {
+	return new Response(response.body, copyable(response));
 }
 
 // What a copy is made of. A status past 599 is none (RFC 9110 §15), and no copy can have it.

@@ -1,6 +1,6 @@
 // A request on its way to the origin or the issuer.
 import { renew_knowledge, too_large, unreachable } from "../index.js";
-import { restrained, withRenewal } from "./answers.js";
+import { readable, restrained, withRenewal } from "./answers.js";
 import { broken } from "./panics.js";
 
 // How long the issuer may take to answer a request that is passed on to it.
@@ -22,6 +22,7 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	const assertion = line();
 	const cookies = [];
 	while (onward[at] === "+") cookies.push(line().slice(1));
+	const cors = onward[at] === "@" ? line().slice(1) : undefined;
 	const changes = onward.slice(at);
 	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
 	if (head[0] === "i") return sendToIssuer(request, url, new Outgoing(new Headers(inbound), inbound, changes).headers);
@@ -35,7 +36,8 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
 		try {
-			return head[2] === " " ? response : restrained(response, head[2] === "o");
+			const answer = head[2] === " " ? response : restrained(response, head[2] === "o");
+			return cors === undefined ? answer : readable(answer, cors, inbound.get("origin"));
 		} catch (error) {
 			return broken(error);
 		}

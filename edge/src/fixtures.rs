@@ -32,7 +32,9 @@ pub(crate) fn setting(name: &str) -> Option<String> {
         "ROUTES" => {
             r#"[{"path":"/","access":"public"},{"path":"/app/*","access":"user"},
                 {"path":"/api/*","access":"user","api":true},
-                {"path":"/cors/*","access":"user","cors":true},{"path":"/kept/*","access":"user","cache":"origin"},
+                {"path":"/cors/*","access":"user","cors":true},
+                {"path":"/shared/*","access":"user","cors":{"origins":["https://app.example"],"methods":["GET","PUT"]}},
+                {"path":"/kept/*","access":"user","cache":"origin"},
                 {"path":"/admin/*","access":"user","roles":["admin"],"freshness":"2s","when_stale":"refuse"}]"#
         }
         _ => return None,

@@ -19,9 +19,10 @@ use crate::credential::{self, Credential};
 use crate::csrf::{self, Provenance};
 use crate::freshness;
 use crate::identity::{Identity, Inbound, Onward, Vouched};
-use crate::policy::Route;
+use crate::policy::{Policy, Route};
 use crate::preflight::is_preflight;
 use crate::refusal::Refusal;
+use crate::rule::cors::{Cors, Readable};
 use crate::rule::{Access, Rule};
 use crate::target::Target;
 use crate::token_cache::TokenCache;
@@ -88,6 +89,8 @@ pub struct Stop {
     pub reason: Reason,
     /// Whether only a program can read the answer: the rule says so, or the method is OPTIONS.
     pub api: bool,
+    /// Whose scripts may read the answer.
+    pub cors: Option<Readable>,
 }
 
 /// Why a request stops.
@@ -120,18 +123,14 @@ pub fn pass<'a>(
     known: Known<'_>,
     tokens: &mut TokenCache,
 ) -> Result<Pass<'a>, Stop> {
-    let for_program = asked.method == "OPTIONS";
-    let stop = |api: bool| {
-        move |reason: Reason| Stop {
-            reason,
-            api: api || for_program,
-        }
+    let stop = |rule: Option<&Rule>, reason: Reason| {
+        let Manner { api, cors } = Manner::of(rule, asked.method, asked.origin);
+        Stop { reason, api, cors }
     };
     if matches!(asked.method, "CONNECT" | "TRACE" | "TRACK") {
-        return Err(stop(false)(Refusal::Method.into()));
+        return Err(stop(None, Refusal::Method.into()));
     }
-    let target =
-        Target::parse(asked.url).map_err(|bad| stop(false)(Refusal::Target(bad).into()))?;
+    let target = Target::parse(asked.url).map_err(|bad| stop(None, Refusal::Target(bad).into()))?;
     match known.config.policy.classify(asked.method, target.path()) {
         Route::Issuer => {
             let onward = Onward::to_issuer(known.config, &target, asked.client_ip);
@@ -140,17 +139,54 @@ pub fn pass<'a>(
                 stale: false,
             })
         }
-        Route::Hidden => Err(stop(false)(Refusal::Hidden.into())),
-        Route::Respelled => Err(stop(false)(Refusal::Respelled.into())),
-        Route::Origin(rule) if rule.access == Access::Public => Ok(open(asked, known, &target)),
+        Route::Hidden => Err(stop(None, Refusal::Hidden.into())),
+        Route::Respelled => Err(stop(None, Refusal::Respelled.into())),
+        Route::Origin(rule) if rule.access == Access::Public => {
+            let mut pass = open(asked, known, &target);
+            pass.onward.cors = rule.cors.onward();
+            Ok(pass)
+        }
         Route::Origin(rule)
-            if rule.cors && is_preflight(asked.method, asked.wanted_method, asked.origin) =>
+            if rule.cors == Cors::ByOrigin
+                && is_preflight(asked.method, asked.wanted_method, asked.origin) =>
         {
             let mut pass = open(asked, known, &target);
             pass.onward.keeping = rule.cache.into();
             Ok(pass)
         }
-        Route::Origin(rule) => guarded(asked, known, tokens, &target, rule).map_err(stop(rule.api)),
+        Route::Origin(rule) => {
+            guarded(asked, known, tokens, &target, rule).map_err(|reason| stop(Some(rule), reason))
+        }
+    }
+}
+
+/// How a request is refused, as far as its rule says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// See [`Stop::api`].
+    pub api: bool,
+    /// See [`Stop::cors`].
+    pub cors: Option<Readable>,
+}
+
+impl Manner {
+    /// For a refusal outside of the story: the upstream did not answer.
+    pub fn at(policy: &Policy, method: &str, url: &str, origin: Option<&str>) -> Self {
+        let target = Target::parse(url);
+        let route = target
+            .as_ref()
+            .map(|target| policy.classify(method, target.path()));
+        match route {
+            Ok(Route::Origin(rule)) => Self::of(Some(rule), method, origin),
+            _ => Self::of(None, method, origin),
+        }
+    }
+
+    fn of(rule: Option<&Rule>, method: &str, origin: Option<&str>) -> Self {
+        Self {
+            api: method == "OPTIONS" || rule.is_some_and(|rule| rule.api),
+            cors: rule.and_then(|rule| rule.cors.readable(origin)),
+        }
     }
 }
 
@@ -214,6 +250,7 @@ fn guarded<'a>(
     };
     let mut onward = Onward::to_origin(known.config, asked.method, target, inbound, Some(vouched));
     onward.keeping = rule.cache.into();
+    onward.cors = rule.cors.onward();
     onward.due = freshness::due(known.view, known.kv_asked_at, rule.freshness, asked.now);
     Ok(Pass {
         onward,

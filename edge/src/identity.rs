@@ -125,6 +125,8 @@ pub struct Onward<'a> {
     user: String,
     /// Proves whose request it is; empty where nobody was asked.
     assertion: String,
+    /// Where the edge says whose scripts may read the answer: see [`Cors::onward`](crate::rule::cors::Cors::onward).
+    pub cors: Option<String>,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<String>,
 }
@@ -193,6 +195,7 @@ impl<'a> Onward<'a> {
             set: Vec::new(),
             user: String::new(),
             assertion: String::new(),
+            cors: None,
             cookies: Vec::new(),
         }
     }
@@ -206,10 +209,10 @@ impl<'a> Onward<'a> {
     }
 
     /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the assertion, or
-    /// nothing; in any number, `+` with a `Set-Cookie` for the answer; the names of the headers to take off, between commas,
-    /// beside those that never go on; then pairs of lines in any number: a name and the value to set on the request. What
-    /// is the same for all requests with one `Cookie` header comes last. No part can hold a line break: URLs are escaped,
-    /// values come out of parsed headers.
+    /// nothing; in any number, `+` with a `Set-Cookie` for the answer; at most one `@` with whose scripts may read it; the
+    /// names of the headers to take off, between commas, beside those that never go on; then pairs of lines in any number: a
+    /// name and the value to set on the request. What is the same for all requests with one `Cookie` header comes last. No
+    /// part can hold a line break: URLs are escaped, values come out of parsed headers and checked rules.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
@@ -230,6 +233,9 @@ impl<'a> Onward<'a> {
         text.extend([&self.url, "\n", &self.assertion, "\n"]);
         for cookie in &self.cookies {
             text.extend(["+", cookie, "\n"]);
+        }
+        if let Some(cors) = &self.cors {
+            text.extend(["@", cors, "\n"]);
         }
         for (index, name) in self.dropped.iter().enumerate() {
             if index > 0 {

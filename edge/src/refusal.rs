@@ -62,6 +62,9 @@ pub enum Refusal {
     /// Not made by this site's own pages.
     #[error("a request that changes something must come from this site's own pages")]
     Csrf,
+    /// A preflight for what the rule's `cors` does not allow.
+    #[error("this route's rule does not let scripts of other sites use {0}")]
+    Preflight(&'static str),
     /// Nothing young enough is known of ended sessions.
     #[error("what is known of ended sessions is older than this route allows")]
     RevocationsStale,

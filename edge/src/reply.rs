@@ -4,6 +4,7 @@ use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
 use crate::refusal::Refusal;
+use crate::rule::cors::{Headers, Readable};
 use crate::target::{Target, escape};
 
 /// An answer of the edge's own.
@@ -32,6 +33,8 @@ pub struct Asker<'a> {
     pub api: bool,
     /// The URL, to come back to.
     pub url: &'a str,
+    /// Whose scripts may read the answer.
+    pub cors: Option<&'a Readable>,
 }
 
 /// The table. What the client may know of a refusal: a status and a code.
@@ -49,7 +52,7 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::SessionEnded => (401, Code::SessionEnded),
         Refusal::RefreshReused => (401, Code::RefreshReused),
         Refusal::ClaimsStale => (401, Code::ClaimsStale),
-        Refusal::Role(_) => (403, Code::Forbidden),
+        Refusal::Role(_) | Refusal::Preflight(_) => (403, Code::Forbidden),
         Refusal::Csrf => (403, Code::Csrf),
         Refusal::RevocationsStale => (503, Code::RevocationsStale),
         Refusal::IssuerUnreachable => (502, Code::IssuerUnreachable),
@@ -63,6 +66,23 @@ impl Reply {
     /// The answer to `asker`: to a navigation a redirect to the sign-in page where signing in helps and a page where it
     /// does not, to everything else a problem (RFC 9457).
     pub fn refuse(refusal: &Refusal, asker: Asker<'_>) -> Self {
+        let mut reply = Self::refuse_in_form(refusal, asker);
+        let cors = asker.cors.map(Readable::headers);
+        reply.headers.extend(cors.into_iter().flatten());
+        reply
+    }
+
+    /// The answer to a preflight that is allowed.
+    pub fn preflight(mut headers: Headers) -> Self {
+        headers.push(("Cache-Control", "no-store".to_owned()));
+        Self {
+            status: 204,
+            headers,
+            body: String::new(),
+        }
+    }
+
+    fn refuse_in_form(refusal: &Refusal, asker: Asker<'_>) -> Self {
         let (status, code) = outside(refusal);
         if asker.api || !is_navigation(asker) {
             let body = Problem::new(code, status, refusal.to_string()).to_json();

@@ -1,9 +1,13 @@
 //! One rule of `[[vars.ROUTES]]`, as it is written and as it is checked.
 
+pub mod cors;
+
 use std::time::Duration;
 
 use serde::Deserialize;
 use shared::claims::is_role;
+
+use cors::{Cors, RawCors};
 
 /// How old knowledge of revocations may be where a rule does not say.
 pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(60);
@@ -72,8 +76,8 @@ pub struct Rule {
     pub freshness: Duration,
     /// What to do past that.
     pub when_stale: WhenStale,
-    /// A CORS preflight reaches the origin, without an identity.
-    pub cors: bool,
+    /// Which other sites' scripts may read answers, and who answers preflights.
+    pub cors: Cors,
     /// Who may keep its answers.
     pub cache: Cache,
 }
@@ -99,8 +103,11 @@ pub enum BadRule {
     #[error("{0} means nothing on a public route")]
     OnPublic(&'static str),
     /// Rules are found by method, and a preflight's is OPTIONS.
-    #[error("cors needs OPTIONS among the methods")]
+    #[error("cors = true needs OPTIONS among the methods")]
     CorsWithoutOptions,
+    /// A table that allows nothing, or something that no browser would send.
+    #[error("cors: {0}")]
+    Cors(&'static str),
     /// Not a duration above zero.
     #[error("{0} must be a duration above zero, like `30s`, `15m`, `12h`, `7d`")]
     Duration(&'static str),
@@ -123,7 +130,7 @@ pub struct RawRule {
     api: bool,
     freshness: Option<String>,
     when_stale: Option<WhenStale>,
-    cors: Option<bool>,
+    cors: Option<RawCors>,
     cache: Option<Cache>,
 }
 
@@ -136,12 +143,9 @@ impl RawRule {
         if self.access == Access::Public {
             self.refuse_on_public()?;
         }
-        let cors = self.cors.unwrap_or_default();
         let methods = self.methods.map(methods).transpose()?;
-        let has_options = |names: &Vec<String>| names.iter().any(|name| name == "OPTIONS");
-        if cors && !methods.as_ref().is_none_or(has_options) {
-            return Err(BadRule::CorsWithoutOptions);
-        }
+        let cors = self.cors.unwrap_or(RawCors::Switch(false));
+        let cors = cors.check(methods.as_ref())?;
         Ok(Rule {
             pattern: Pattern::parse(&self.path)?,
             methods,
@@ -162,7 +166,10 @@ impl RawRule {
             ("max_auth_age", self.max_auth_age.is_some()),
             ("freshness", self.freshness.is_some()),
             ("when_stale", self.when_stale.is_some()),
-            ("cors", self.cors.is_some()),
+            (
+                "cors without a table",
+                self.cors.as_ref().is_some_and(|cors| !cors.suits_public()),
+            ),
             ("cache", self.cache.is_some()),
         ];
         given
@@ -184,7 +191,7 @@ impl Rule {
             api: false,
             freshness: DEFAULT_FRESHNESS,
             when_stale: WhenStale::Refuse,
-            cors: false,
+            cors: Cors::Unsaid,
             cache: Cache::Private,
         }
     }

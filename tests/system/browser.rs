@@ -3,24 +3,49 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use axum::Router;
+use axum::response::Html;
 use harness::setup;
-use harness::system::System;
+use harness::system::{BOB, System, background};
+use serde_json::json;
+use shared::cookie;
 use tokio::process::Command;
 
 #[tokio::test]
 async fn a_person_signs_in_sees_the_page_and_signs_out() -> Result<()> {
     let system = System::start().await?;
-    run("sign-in.mjs", system.public_url()).await
+    run("sign-in.mjs", &[system.public_url()]).await
 }
 
 #[tokio::test]
 async fn a_browser_that_blocks_cookies_is_told_so_and_does_not_loop() -> Result<()> {
     let system = System::start().await?;
-    run("blocked-cookies.mjs", system.public_url()).await
+    run("blocked-cookies.mjs", &[system.public_url()]).await
+}
+
+/// A page at 127.0.0.1 is another site than one at localhost.
+#[tokio::test]
+async fn a_script_of_another_site_reads_what_the_rule_lets_it_read() -> Result<()> {
+    let other_site = Router::new().fallback(async || Html("<title>other</title>"));
+    let other_site = background::serve(other_site).await?;
+    let page = format!("http://{}", other_site.addr());
+    let system = System::builder()
+        .routes(json!([
+            {"path": "/api/*", "access": "user", "api": true, "cors": {"origins": [page], "methods": ["GET", "PUT"]}},
+            {"path": "/app/*", "access": "user"},
+        ]))
+        .start()
+        .await?;
+    let bob = system.login(&BOB).await?;
+    let token = bob.cookie(cookie::ACCESS).context("access cookie")?;
+    let site = system.public_url();
+    run("cross-origin.mjs", &[site, &page, &token, "ok"]).await?;
+    system.advance(Duration::from_secs(16 * 60)).await?;
+    run("cross-origin.mjs", &[site, &page, &token, "token_expired"]).await
 }
 
 /// Runs a script of `browser/` with Node and the Chromium of the set-up.
-async fn run(script: &str, url: &str) -> Result<()> {
+async fn run(script: &str, arguments: &[&str]) -> Result<()> {
     let (npm, chromium) = tokio::task::spawn_blocking(|| {
         anyhow::Ok((setup::npm::ready()?, setup::browser::ready()?))
     })
@@ -30,7 +55,7 @@ async fn run(script: &str, url: &str) -> Result<()> {
         .join(script);
     let node = Command::new("node")
         .arg(path)
-        .arg(url)
+        .args(arguments)
         .env("PATH", npm.path())
         .env("NPM_MODULES", npm.modules())
         .env("CHROMIUM", chromium)

@@ -15,9 +15,11 @@ use super::errands::Errands;
 use super::knowledge::Context;
 use super::{isolate, log, settings, upstream};
 use crate::config::Config;
-use crate::gate::{Asked, Pass};
+use crate::gate::{Asked, Manner, Pass, Stop};
+use crate::preflight::{self, is_preflight};
 use crate::refusal::Refusal;
 use crate::reply::{Asker, Reply};
+use crate::rule::cors::{Question, Readable};
 use crate::target::Target;
 
 /// How the request goes on, as a text, or the answer to it.
@@ -36,6 +38,9 @@ pub(crate) async fn answer(
         }
     };
     let head = Head::of(request, Some(config))?;
+    if let Some(reply) = head.preflight(config) {
+        return Ok(respond(reply)?.into());
+    }
     let mut errands = Errands::new(config, &settings, request, env, context, &head.cookies);
     loop {
         let asked = head.asked(errands.renewed(), upstream::now());
@@ -43,17 +48,25 @@ pub(crate) async fn answer(
             Ok(pass) => return Ok(go_on(pass, &errands, &head.url, env).into()),
             Err(stop) => stop,
         };
-        if let Err(refusal) = errands.run(stop.reason).await {
-            let asker = head.asker(config.public.as_str(), stop.api);
+        let Stop { reason, api, cors } = stop;
+        if let Err(refusal) = errands.run(reason).await {
+            let asker = head.asker(config.public.as_str(), api, cors.as_ref());
             return Ok(respond(refused(&refusal, &errands, asker, env))?.into());
         }
     }
 }
 
-/// The answer to a request that is refused outside the story.
+/// The answer to a request that is refused outside the story, in the manner that its rule wants if there are rules.
 pub(crate) fn refuse(request: &Request, refusal: &Refusal) -> Result<Response, JsValue> {
     let head = Head::of(request, None)?;
-    respond(Reply::refuse(refusal, head.asker("", false)))
+    let Manner { api, cors } = match isolate::settings().as_deref() {
+        Some(Ok(config)) => {
+            let origin = head.origin.as_deref();
+            Manner::at(&config.policy, &head.method, &head.url, origin)
+        }
+        _ => Manner::default(),
+    };
+    respond(Reply::refuse(refusal, head.asker("", api, cors.as_ref())))
 }
 
 /// The headers that matter.
@@ -69,6 +82,7 @@ struct Head {
     referer: Option<String>,
     upgrade: bool,
     wanted_method: Option<String>,
+    wanted_headers: Option<String>,
     client_ip: Option<String>,
 }
 
@@ -87,6 +101,7 @@ impl Head {
             referer: headers.get("referer")?,
             upgrade: headers.has("upgrade")?,
             wanted_method: headers.get("access-control-request-method")?,
+            wanted_headers: headers.get("access-control-request-headers")?,
             client_ip: config.and_then(|config| upstream::client_ip(request, config)),
         })
     }
@@ -107,7 +122,27 @@ impl Head {
         }
     }
 
-    fn asker<'a>(&'a self, site: &'a str, api: bool) -> Asker<'a> {
+    /// The answer to a preflight, if the edge is to give one.
+    fn preflight(&self, config: &Config) -> Option<Reply> {
+        let (origin, method) = (self.origin.as_deref(), self.wanted_method.as_deref());
+        if !is_preflight(&self.method, method, origin) {
+            return None;
+        }
+        let question = Question {
+            origin: origin?,
+            method: method?,
+            headers: self.wanted_headers.as_deref().unwrap_or_default(),
+        };
+        Some(match preflight::answer(config, &self.url, &question)? {
+            Ok(headers) => Reply::preflight(headers),
+            Err((refusal, cors)) => {
+                let asker = self.asker(config.public.as_str(), true, Some(&cors));
+                Reply::refuse(&refusal, asker)
+            }
+        })
+    }
+
+    fn asker<'a>(&'a self, site: &'a str, api: bool, cors: Option<&'a Readable>) -> Asker<'a> {
         Asker {
             fetch_mode: self.fetch_mode.as_deref(),
             accept: self.accept.as_deref(),
@@ -115,6 +150,7 @@ impl Head {
             site,
             api: api || self.method == "OPTIONS",
             url: &self.url,
+            cors,
         }
     }
 }

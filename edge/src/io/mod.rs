@@ -28,6 +28,7 @@ use knowledge::{Context, Wanted};
 use crate::caching;
 use crate::gate::Asked;
 use crate::refusal::Refusal;
+use crate::rule::cors;
 
 /// What a `Cookie` header holds. `entry.js` keeps it under the header's text, which is the longest of a request's texts
 /// and the same in all requests of a page: so it need not cross and be read each time.
@@ -123,6 +124,17 @@ pub async fn present_cookies(env: Env, cookies: Vec<String>, renewed_at: f64) ->
 #[wasm_bindgen]
 pub fn too_large(request: &Request) -> Result<Response, JsValue> {
     answer::refuse(request, &Refusal::TooLarge)
+}
+
+/// `Access-Control-Allow-Origin` of an answer that scripts of `origins` may read, where the request came from `origin`;
+/// nothing: they may not. See [`cors::reader`].
+#[wasm_bindgen]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "wasm-bindgen hands optional texts over as owned"
+)]
+pub fn reader(origins: &str, origin: Option<String>) -> Option<String> {
+    cors::reader(origins, origin.as_deref())
 }
 
 /// The answer where the origin (or the issuer, if `is_issuer`) did not answer.

@@ -13,6 +13,7 @@ const BROWSER: Asker<'_> = Asker {
     site: "https://site.test",
     api: false,
     url: "https://site.test/app/x?a=1&b=/é\"",
+    cors: None,
 };
 const PROGRAM: Asker<'_> = Asker {
     fetch_mode: None,
@@ -62,6 +63,7 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
             "unauthenticated",
         ),
         (Refusal::Role("admin".into()), 403, "forbidden"),
+        (Refusal::Preflight("this origin"), 403, "forbidden"),
         (Refusal::Csrf, 403, "csrf"),
         (Refusal::RevocationsStale, 503, "revocations_stale"),
         (Refusal::IssuerUnreachable, 502, "issuer_unreachable"),

@@ -17,7 +17,7 @@ fn a_rule_says_all_it_can() {
         (rule.freshness, rule.when_stale),
         (Duration::from_secs(2), WhenStale::Serve)
     );
-    assert_eq!((rule.cors, rule.cache), (false, Cache::Origin));
+    assert_eq!((&rule.cors, rule.cache), (&Cors::Unsaid, Cache::Origin));
     assert!(rule.names_method("HEAD") && !rule.names_method("PUT"));
 }
 
@@ -73,8 +73,8 @@ fn bad_rules_have_a_reason() {
         BadRule::OnPublic("when_stale")
     );
     for (given, name) in [
-        (r#""cors":true"#, "cors"),
-        (r#""cors":false"#, "cors"),
+        (r#""cors":true"#, "cors without a table"),
+        (r#""cors":false"#, "cors without a table"),
         (r#""cache":"origin""#, "cache"),
     ] {
         assert_eq!(
@@ -117,15 +117,20 @@ fn bad_rules_have_a_reason() {
 }
 
 #[test]
-fn cors_goes_with_options() {
-    for methods in ["", r#","methods":["PUT","OPTIONS"]"#] {
-        assert!(
-            check(&format!(
-                r#"{{"path":"/x","access":"user","cors":true{methods}}}"#
-            ))
-            .unwrap()
-            .cors
-        );
+fn a_table_of_cors_suits_every_rule() {
+    for (rest, is_by_edge) in [
+        (r#""access":"public","cors":{"origins":["*"]}"#, true),
+        (
+            r#""access":"user","cors":{"origins":["*"]},"methods":["PUT"]"#,
+            true,
+        ),
+        (
+            r#""access":"user","cors":true,"methods":["PUT","OPTIONS"]"#,
+            false,
+        ),
+    ] {
+        let rule = check(&format!(r#"{{"path":"/x",{rest}}}"#)).unwrap();
+        assert_eq!(matches!(rule.cors, Cors::ByEdge(_)), is_by_edge, "{rest}");
     }
 }
 

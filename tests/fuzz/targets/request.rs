@@ -10,6 +10,7 @@ use edge::gate::{self, Asked, Known, Pass, Reason, Stop};
 use edge::identity::{Keeping, Upstream};
 use edge::policy::Route;
 use edge::preflight::is_preflight;
+use edge::rule::cors::Cors;
 use edge::rule::{Access, Rule, WhenStale};
 use edge::target::Target;
 use edge::token_cache::TokenCache;
@@ -213,7 +214,7 @@ fn is_plainly_good(came: Came<'_>, known: Known<'_>) -> bool {
 /// Whether nobody is asked who they are.
 fn is_open(came: Came<'_>, rule: &Rule) -> bool {
     rule.access == Access::Public
-        || (rule.cors && is_preflight(came.method, came.wanted_method, came.origin))
+        || (rule.cors == Cors::ByOrigin && is_preflight(came.method, came.wanted_method, came.origin))
 }
 
 fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {

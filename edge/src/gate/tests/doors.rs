@@ -193,3 +193,72 @@ fn an_unsafe_request_with_a_cookie_must_come_from_here() {
     };
     assert_eq!(shake.once(), Err(Refusal::Csrf.into()));
 }
+
+/// What the entry is told of CORS, if anything.
+fn cors_line(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix('@'))
+}
+
+#[test]
+fn the_answer_is_readable_where_the_rule_has_a_table() {
+    let (good, _) = token(|_| {});
+    let of = |path| {
+        Case {
+            path,
+            authorization: Some(format!("Bearer {good}")),
+            ..Case::default()
+        }
+        .once()
+        .unwrap()
+    };
+    let shared = of("/shared/x");
+    assert_eq!(cors_line(&shared), Some("https://app.example\t"));
+    assert!(
+        shared.contains("\n@https://app.example\t\nauthorization\n"),
+        "{shared}"
+    );
+    for path in ["/app/x", "/cors/x", "/"] {
+        assert_eq!(cors_line(&of(path)), None, "{path}");
+    }
+}
+
+#[test]
+fn a_refusal_is_readable_by_whom_the_rule_names() {
+    let config = config();
+    let by = |method, path: &str, origin| {
+        let manner = Manner::at(&config.policy, method, &format!("{SITE}{path}"), origin);
+        let headers = manner.cors.map(|readable| readable.headers());
+        let allow = headers
+            .into_iter()
+            .flatten()
+            .find(|(name, _)| *name == "Access-Control-Allow-Origin");
+        allow.map(|(_, value)| value)
+    };
+    let (app, other) = (Some("https://app.example"), Some("https://other.test"));
+    assert_eq!(by("GET", "/shared/x", app).as_deref(), app);
+    assert_eq!(by("GET", "/shared/x", other), None);
+    assert_eq!(by("GET", "/cors/x", other).as_deref(), Some("*"));
+    for (path, origin) in [
+        ("/cors/x", None),
+        ("/app/x", app),
+        ("/auth/session", app),
+        ("/edge/x", app),
+    ] {
+        assert_eq!(by("GET", path, origin), None, "{path}");
+    }
+    let api =
+        |method, path: &str| Manner::at(&config.policy, method, &format!("{SITE}{path}"), None).api;
+    assert!(api("GET", "/api/x") && api("OPTIONS", "/app/x") && !api("GET", "/app/x"));
+}
+
+#[test]
+fn a_preflight_that_the_edge_answers_never_passes_for_one_of_the_origins() {
+    let preflight = Case {
+        method: "OPTIONS",
+        path: "/shared/x",
+        wanted_method: Some("PUT"),
+        origin: Some("https://app.example"),
+        ..Case::default()
+    };
+    assert_eq!(preflight.once(), Err(Refusal::Anonymous.into()));
+}

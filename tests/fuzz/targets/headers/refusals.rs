@@ -53,6 +53,7 @@ impl Refused<'_> {
             site: SITE,
             api: self.api,
             url: &url,
+            cors: None,
         };
         let refusal = refusal(self.why, self.detail);
         check_form(&refusal, asker);
@@ -85,6 +86,7 @@ fn refusal(why: u8, detail: &str) -> Refusal {
         Refusal::Hidden,
         Refusal::Respelled,
         Refusal::Csrf,
+        Refusal::Preflight("this origin"),
         Refusal::RevocationsStale,
         Refusal::IssuerUnreachable,
         Refusal::IssuerTimeout,
