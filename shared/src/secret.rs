@@ -155,6 +155,8 @@ pub enum Purpose {
     EdgeToken,
     /// The MAC of a revocation update.
     RevocationUpdate,
+    /// The MAC of an update that one isolate shares with others.
+    Relay,
     /// The MAC of a published key set.
     KeySet,
     /// The signature of `Portcullis-Assertion`.
@@ -167,6 +169,7 @@ impl Purpose {
         match self {
             Self::EdgeToken => b"portcullis edge-token v1",
             Self::RevocationUpdate => b"portcullis revocation-update v2",
+            Self::Relay => b"portcullis relay v1",
             Self::KeySet => b"portcullis key-set v1",
             Self::Assertion => b"portcullis assertion v2",
         }

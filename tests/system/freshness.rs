@@ -101,6 +101,39 @@ async fn what_another_isolate_shared_is_no_younger_for_its_clock_or_its_cache() 
     Ok(())
 }
 
+/// When an answer was asked for is under its MAC: whoever can write to the cache cannot make it younger.
+#[tokio::test]
+async fn what_another_isolate_shared_is_no_younger_for_what_the_cache_claims() -> Result<()> {
+    let system = System::start().await?;
+    let owner = system.login(&ADA).await?;
+    let thief = owner.copy();
+    system.cut(Link::EdgeKv);
+    let cache = system.caches.first().context("a location has a cache")?;
+    cache.set_overdue(true);
+    cache.set_lying(true);
+    let edge = &system.edges[0];
+    edge.restart().await?;
+    cache.clear();
+    let puts = cache.counts().puts;
+    thief.get("/admin/x").await?.expect(200)?;
+    until(
+        "an answer to be shared",
+        Duration::from_secs(20),
+        async || cache.counts().puts > puts,
+    )
+    .await?;
+    let straight = owner.at(system.issuers[0].addr());
+    straight.logout().await?.expect(204)?;
+    // The issuer's own time, which the edge checks, is within what clocks may differ by.
+    system.advance(Duration::from_secs(4)).await?;
+    edge.restart().await?;
+    let hits = cache.counts().hits;
+    let refused = thief.get("/admin/x").await?;
+    refused.expect_problem(401, "session_ended")?;
+    ensure!(cache.counts().hits > hits, "what was shared was found");
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_issuer_that_knows_nothing_young_is_not_asked_by_each_request_in_turn() -> Result<()> {
     let system = System::start().await?;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use js_sys::{Promise, Reflect, Uint8Array};
+use shared::revocation::Relay;
+use shared::secret::RootSecret;
 use shared::time::UnixMillis;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -18,12 +20,6 @@ use worker::Delay;
 use super::upstream;
 use crate::config::Config;
 use crate::view::{Source, ago};
-
-/// When the issuer was asked, by the clock of the isolate that asked.
-const ASKED_AT: &str = "portcullis-asked-at";
-
-/// How many milliseconds it took from then until the answer was handed to the cache, by the same clock.
-const TOOK: &str = "portcullis-took";
 
 /// For how long the cache serves an answer: the least that it can be told.
 const LIFE: Duration = Duration::from_secs(1);
@@ -46,6 +42,7 @@ pub(crate) struct Spare {
     url: String,
     bytes: Vec<u8>,
     asked_at: UnixMillis,
+    secret: RootSecret,
 }
 
 #[wasm_bindgen]
@@ -74,33 +71,40 @@ async fn try_find(config: &Config, after: u64) -> Option<Found> {
     let sought_at = upstream::now();
     let finding = cache()?.find(&url(config, after)).ok()?;
     let response: Response = JsFuture::from(finding).await.ok()?.dyn_into().ok()?;
-    let headers = response.headers();
-    let number = |name: &str| headers.get(name).ok()??.parse::<u64>().ok();
-    let asked_at = i64::try_from(number(ASKED_AT)?).ok()?;
-    let took = Duration::from_millis(number(TOOK)?);
     // Whole seconds that it was there (RFC 9111 §5.1). A cache that counts in seconds may keep it for almost two, and
-    // says so.
-    let overdue = Duration::from_secs(number("age").unwrap_or(0));
+    // says so. Whoever writes to the cache can take this away; then `asked_at` still counts, by the other isolate's clock.
+    let age = response.headers().get("age").ok()?;
+    let overdue = Duration::from_secs(age.and_then(|age| age.parse().ok()).unwrap_or(0));
+    let shared = upstream::body(&response).await.ok()?;
+    let relay = Relay::open(&shared, &config.edge_secrets).ok()?;
     Some(Found {
-        bytes: upstream::body(&response).await.ok()?,
         source: Source::Shared {
-            asked_at: UnixMillis::from_millis(asked_at),
+            asked_at: relay.asked_at,
             sought_at,
-            at_most_ago: took
+            at_most_ago: relay
+                .took
                 .saturating_add(PUT_LIMIT + LIFE)
                 .saturating_add(overdue),
         },
+        bytes: relay.answer.to_vec(),
     })
 }
 
 impl Spare {
     /// The answer `bytes` to what follows `after`, asked for at `asked_at`.
-    pub(crate) fn new(config: &Config, after: u64, bytes: Vec<u8>, asked_at: UnixMillis) -> Self {
-        Self {
+    pub(crate) fn new(
+        config: &Config,
+        after: u64,
+        bytes: Vec<u8>,
+        asked_at: UnixMillis,
+    ) -> Option<Self> {
+        let secret = config.edge_secrets.first()?.clone();
+        Some(Self {
             url: url(config, after),
             bytes,
             asked_at,
-        }
+            secret,
+        })
     }
 
     /// Keeps it for the others. Nobody should wait for that.
@@ -116,12 +120,14 @@ impl Spare {
         };
         let headers = Headers::new()?;
         headers.set("cache-control", &format!("max-age={}", LIFE.as_secs()))?;
-        headers.set(ASKED_AT, &self.asked_at.millis().to_string())?;
-        let took = now.since(self.asked_at).as_millis();
-        headers.set(TOOK, &took.to_string())?;
         let init = ResponseInit::new();
         init.set_headers_headers(&headers);
-        let body = Uint8Array::from(self.bytes.as_slice());
+        let relay = Relay {
+            asked_at: self.asked_at,
+            took: now.since(self.asked_at),
+            answer: &self.bytes,
+        };
+        let body = Uint8Array::from(relay.encode(&self.secret).as_slice());
         let response = Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)?;
         JsFuture::from(cache.put(&self.url, &response)?).await?;
         if ago(now, upstream::now()) > PUT_LIMIT {

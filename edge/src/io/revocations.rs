@@ -65,7 +65,7 @@ pub(crate) async fn ask_issuer(config: &Config) -> Option<Spare> {
         log::warn("the issuer gave no revocations", &[("reason", reason)]);
     }
     let (spare, trouble) = match asked {
-        Ok(spare) => (Some(spare), None),
+        Ok(spare) => (spare, None),
         Err(reason) => (None, Some(reason)),
     };
     isolate::note_trouble(|troubles| troubles.issuer = trouble);
@@ -88,7 +88,7 @@ async fn others_helped(config: &Config) -> bool {
     }
 }
 
-async fn ask(config: &Config) -> Result<Spare, String> {
+async fn ask(config: &Config) -> Result<Option<Spare>, String> {
     let after = isolate::of_view(View::number).unwrap_or(0);
     let asked_at = upstream::now();
     let bytes = upstream::issuer_get(config, &format!("/edge/revocations?after={after}"))

@@ -3,11 +3,13 @@
 mod codec;
 mod entry;
 mod index;
+mod relay;
 mod set;
 mod update;
 
 pub use codec::Entries;
 pub use entry::{Entry, Revocation};
+pub use relay::Relay;
 pub use set::{RevocationSet, Standing};
 pub use update::{BaseName, OpenUpdate, Update};
 

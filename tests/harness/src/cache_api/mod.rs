@@ -53,6 +53,7 @@ struct Inner {
     counts: Counts,
     broken: bool,
     overdue: bool,
+    lying: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +96,11 @@ impl CacheApi {
         self.shelf.lock().overdue = overdue;
     }
 
+    /// Whether it says from now on of everything that it is new, as whoever can write to it could make it say.
+    pub fn set_lying(&self, lying: bool) {
+        self.shelf.lock().lying = lying;
+    }
+
     /// Forgets all that it keeps.
     pub fn clear(&self) {
         self.shelf.lock().kept.clear();
@@ -118,12 +124,26 @@ impl Shelf {
         };
         inner.counts.hits += 1;
         let age = now.since(kept.since).as_secs().to_string();
+        let lies = inner.lying.then(|| {
+            let asked_at = now.millis().to_string();
+            [
+                ("portcullis-asked-at", asked_at),
+                ("portcullis-took", "0".to_owned()),
+            ]
+        });
+        let age = if inner.lying { "0" } else { &age };
         let Message {
             status,
             headers,
             body,
         } = kept.message;
-        (status, headers, [(STATUS, "HIT"), ("age", &age)], body).into_response()
+        let mut answer = (status, headers, [(STATUS, "HIT"), ("age", age)], body).into_response();
+        for (name, value) in lies.into_iter().flatten() {
+            if let Ok(value) = value.parse() {
+                answer.headers_mut().insert(name, value);
+            }
+        }
+        answer
     }
 
     fn put(&self, key: String, body: &Bytes) -> Response {
