@@ -7,9 +7,11 @@ use futures_util::future::try_join_all;
 use harness::system::{ADA, BOB, Link, System};
 use harness::wait::until;
 use serde_json::json;
+use shared::cookie;
+use shared::revocation::RevocationSet;
 use shared::wire::kv;
 
-use crate::support::published;
+use crate::support::{operator, published, until_published};
 
 #[tokio::test]
 async fn one_question_to_the_issuer_serves_all_requests_that_wait() -> Result<()> {
@@ -258,5 +260,47 @@ async fn ensure_told(system: &System, path: &str, outcome: &str) -> Result<()> {
     assert_eq!(point["blobs"][0], outcome);
     let age = point["doubles"][0].as_f64().context("an age")?;
     ensure!((60.0..120.0).contains(&age), "{age} s");
+    Ok(())
+}
+
+/// While an edge's clock is ahead, entries look expired, and a part of them is dropped at each update. Once the clock is right
+/// again they are of use again. So many sessions have ended that every part holds some.
+#[tokio::test]
+async fn a_clock_that_steps_forward_and_back_revives_no_session() -> Result<()> {
+    let system = System::start().await?;
+    let edge = &system.edges[0];
+    let mut thieves = Vec::new();
+    for _ in 0..3 * RevocationSet::PARTS {
+        thieves.push(system.login(&ADA).await?.copy());
+    }
+    let signed_in = Duration::from_secs(13 * 60);
+    system.advance(signed_in).await?;
+    let other = system.login(&BOB).await?;
+    operator(&system, &["sessions", "end", "--email", ADA.email]).await?;
+    until_published(&system).await?;
+    for thief in &thieves {
+        thief.remove_cookie(cookie::REFRESH);
+        let refused = thief.get("/api/x").await?;
+        refused.expect_problem(401, "session_ended")?;
+    }
+
+    edge.set_clock_ahead(signed_in + Duration::from_secs(6 * 60))
+        .await?;
+    // Straight at the issuer, so that the edge's clock has no part in it.
+    let straight = system.issuer_client(0)?;
+    straight.sign_in(&BOB).await?.expect(200)?;
+    straight.logout().await?.expect(204)?;
+    until_published(&system).await?;
+    // Reads KV, drops a part of what looks expired, and finds what it has too old.
+    let stale = other.get("/api/x").await?;
+    stale.expect_problem(503, "revocations_stale")?;
+
+    system.cut(Link::EdgeKv);
+    edge.set_clock_ahead(signed_in).await?;
+    other.get("/api/x").await?.expect(200)?;
+    for thief in &thieves {
+        let refused = thief.get("/api/x").await?;
+        refused.expect_problem(401, "session_ended")?;
+    }
     Ok(())
 }
