@@ -2,6 +2,7 @@
 import { renew_knowledge, too_large, unreachable } from "../index.js";
 import { readable, restrained, withRenewal } from "./answers.js";
 import { broken } from "./panics.js";
+import { endsHere } from "./untrusted.js";
 
 // How long the issuer may take to answer a request that is passed on to it.
 const ISSUER_LIMIT_MS = 10_000;
@@ -168,26 +169,6 @@ const MOST_CHARS = 8_192;
 
 // Other bytes do not survive being read as text and set again, and two such values can look the same.
 const PLAIN = /^[\t\x20-\x7e]*$/;
-
-// Whether no request takes this header with it: one that concerns one hop only (RFC 9110 §7.6.1), makes some frameworks
-// take another path or method than the one that was checked, or begins like ours, for some frameworks read
-// `Portcullis_User` and `portcullis.user` as `Portcullis-User`. `Connection` is not obeyed, only removed: it could name our
-// headers, and whoever obeyed it would drop them.
-function endsHere(name) {
-	switch (name) {
-		case "connection":
-		case "keep-alive":
-		case "proxy-connection":
-		case "x-original-url":
-		case "x-rewrite-url":
-		case "x-http-method":
-		case "x-http-method-override":
-		case "x-method-override":
-			return true;
-		default:
-			return name.startsWith("portcullis");
-	}
-}
 
 // Whether a cache may stand between here and the origin, which would store a guarded image or script by its URL. At
 // Cloudflare one does; there alone the request names a data centre. Plain workerd has none; there alone it names the

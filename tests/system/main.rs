@@ -35,5 +35,6 @@ mod spoof;
 mod stepup;
 mod support;
 mod sweep;
+mod untrusted;
 mod wire;
 mod world;
