@@ -13,6 +13,10 @@
 #   TRUSTED_CLIENT_IP_HEADER             the header in which the proxy in front writes the client's address over
 #                                        whatever came, such as X-Real-IP. Without it the client is whoever opened the
 #                                        connection; `none`: nobody. CF-Connecting-IP counts only under Cloudflare.
+#                                        The origin gets the client in X-Forwarded-For, and none of these headers
+#   X_FORWARDED_FOR                      `append` if the proxies in front keep X-Forwarded-For and the outermost drops
+#                                        what its client wrote: the list that comes stays in front of the client.
+#                                        `replace`, which is also nothing: the client stands there alone
 #
 # On the command line:
 #
@@ -58,6 +62,7 @@ const edge :Workerd.Worker = (
     (name = "ORIGIN_SECRET", fromEnvironment = "ORIGIN_SECRET"),
     (name = "JWT_SECRET", fromEnvironment = "JWT_SECRET"),
     (name = "TRUSTED_CLIENT_IP_HEADER", fromEnvironment = "TRUSTED_CLIENT_IP_HEADER"),
+    (name = "X_FORWARDED_FOR", fromEnvironment = "X_FORWARDED_FOR"),
     (name = "REVOCATIONS", kvNamespace = "kv"),
   ],
   # Where `caches.default` keeps what one process has fetched for the others.

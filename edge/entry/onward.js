@@ -1,6 +1,7 @@
 // A request on its way to the origin or the issuer.
 import { renew_knowledge, too_large, unreachable } from "../index.js";
 import { readable, restrained, withRenewal } from "./answers.js";
+import { Forwarded, isAtCloudflare } from "./forwarded.js";
 import { broken } from "./panics.js";
 import { endsHere } from "./untrusted.js";
 
@@ -26,10 +27,11 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	const cors = onward[at] === "@" ? line().slice(1) : undefined;
 	const changes = onward.slice(at);
 	if (head[1] !== " ") ctx.waitUntil(renew_knowledge(env, head[1] === "i"));
-	if (head[0] === "i") return sendToIssuer(request, url, new Outgoing(new Headers(inbound), inbound, changes).headers);
+	const came = { request, env, inbound };
+	if (head[0] === "i") return sendToIssuer(request, url, new Outgoing(new Headers(inbound), came, changes).headers);
 	// Only a body needs a copy of the whole request, which is dearer than one of its headers.
 	const copy = request.body === null ? null : new Request(url, request);
-	const headers = copy === null ? onwardHeaders(inbound, changes, sender) : new Outgoing(copy.headers, inbound, changes).headers;
+	const headers = copy === null ? onwardHeaders(came, changes, sender) : new Outgoing(copy.headers, came, changes).headers;
 	// Headers that serve again have the last request's.
 	if (assertion === "") headers.delete(ASSERTION);
 	else headers.set(ASSERTION, assertion);
@@ -85,9 +87,9 @@ const ASSERTION = "portcullis-assertion";
 // The headers that go on, but for the assertion. A browser's requests are much alike: those of the sender's last one serve
 // again, with the values set that differ, which is cheaper than to copy all of them and have the copy collected. `fetch`
 // takes a copy of its own before the next request comes.
-function onwardHeaders(inbound, changes, sender) {
-	if (sender?.last?.changes === changes && sender.last.follow(inbound)) return sender.last.headers;
-	const made = new Outgoing(new Headers(inbound), inbound, changes);
+function onwardHeaders(came, changes, sender) {
+	if (sender?.last?.changes === changes && sender.last.follow(came)) return sender.last.headers;
+	const made = new Outgoing(new Headers(came.inbound), came, changes);
 	if (sender !== undefined) {
 		// One who never comes again shall leave nothing to collect.
 		sender.last = sender.hasCome && made.canFollow() ? made : undefined;
@@ -98,9 +100,9 @@ function onwardHeaders(inbound, changes, sender) {
 
 // Headers on their way, and what they were made of.
 class Outgoing {
-	// `headers` is a copy of `inbound`. `changes`: the names of those to take off, beside those that never go on, between
-	// commas; then lines of a name and lines of the value to set, in turn.
-	constructor(headers, inbound, changes) {
+	// `headers` is a copy of those that came with `request`, `inbound`. `changes`: the names of those to take off, beside
+	// those that never go on, between commas; then lines of a name and lines of the value to set, in turn.
+	constructor(headers, { request, env, inbound }, changes) {
 		this.headers = headers;
 		this.changes = changes;
 		this.names = [];
@@ -108,11 +110,14 @@ class Outgoing {
 		this.values = [];
 		// How long all of this is.
 		this.chars = changes.length;
+		this.forwarded = new Forwarded(headers, request, env);
+		const atCloudflare = isAtCloudflare(request) === true;
 		inbound.forEach((value, name) => {
+			this.forwarded.see(this.names.length, name, value);
 			this.names.push(name);
 			this.values.push(value);
 			this.chars += name.length + value.length;
-			if (endsHere(name)) this.takeOff(name);
+			if (endsHere(name, atCloudflare)) this.takeOff(name);
 		});
 		const [dropped, ...set] = changes.split("\n");
 		if (dropped !== "") dropped.split(",").forEach((name) => this.takeOff(name));
@@ -120,6 +125,7 @@ class Outgoing {
 			this.forget(set[at]);
 			headers.set(set[at], set[at + 1]);
 		}
+		this.chars += this.forwarded.begin(request);
 	}
 
 	takeOff(name) {
@@ -143,19 +149,23 @@ class Outgoing {
 
 	// Makes these the headers of the next request, which must have the same names and the same `changes`. If it answers no,
 	// they are of no use any more.
-	follow(inbound) {
+	follow({ request, inbound }) {
 		let at = 0;
 		let can = true;
 		inbound.forEach((value, name) => {
 			can = can && this.names[at] === name && this.followAt(at, value);
 			at++;
 		});
-		return can && at === this.names.length;
+		if (!can || at !== this.names.length) return false;
+		this.chars += this.forwarded.write(request);
+		return this.chars <= MOST_CHARS;
 	}
 
 	followAt(at, value) {
 		const last = this.values[at];
-		if (last === value || last === null) return true;
+		if (last === value) return true;
+		this.forwarded.follow(at, value);
+		if (last === null) return true;
 		this.chars += value.length - last.length;
 		if (this.chars > MOST_CHARS || !PLAIN.test(value)) return false;
 		this.headers.set(this.names[at], value);
@@ -171,15 +181,9 @@ const MOST_CHARS = 8_192;
 const PLAIN = /^[\t\x20-\x7e]*$/;
 
 // Whether a cache may stand between here and the origin, which would store a guarded image or script by its URL. At
-// Cloudflare one does; there alone the request names a data centre. Plain workerd has none; there alone it names the
-// client's address. It is the same for all requests, and dear to ask, so it is kept once a request has told.
-let cacheBehind;
+// Cloudflare one does, and plain workerd has none.
 function hasCache(request) {
-	if (cacheBehind !== undefined) return cacheBehind;
-	const { colo, clientIp } = request.cf ?? {};
-	if (colo !== undefined) cacheBehind = true;
-	else if (clientIp !== undefined) cacheBehind = false;
-	return cacheBehind ?? true;
+	return isAtCloudflare(request) ?? true;
 }
 
 function noAnswer(request, toIssuer, error) {

@@ -61,7 +61,7 @@ const NAMES = new Set([
 	"x-proxyhost", // Apache NiFi
 	"x-proxyport", // Apache NiFi
 	"x-proxyscheme", // Apache NiFi
-	"x-scheme", // ingress-nginx, mod_wsgi-express, Flask's ReverseProxied
+	"x-scheme", // Tornado, mod_wsgi-express, Flask's ReverseProxied
 	"x-url-scheme", // Pylons and other WSGI applications
 	"x-https", // mod_wsgi-express
 	"https", // mod_wsgi-express
@@ -70,26 +70,64 @@ const NAMES = new Set([
 	"x-appservice-proto", // Azure App Service
 	"cloudfront-forwarded-proto", // Rack::CloudfrontHttpsHeader
 	"wl-proxy-ssl", // WebLogic
+
+	// The client's address, which the edge tells in `X-Forwarded-For`.
+	"x-real-ip", // Rails, Laravel, chi, gin and most others behind nginx
+	"true-client-ip", // Akamai's and Cloudflare Enterprise's origins; chi
+	"client-ip", // Rails, CodeIgniter, Azure App Service
+	"x-client-ip", // mod_wsgi-express, request-ip of Express
+	"x-cluster-client-ip", // CodeIgniter, behind Rackspace and Riverbed
+	"x-original-for", // ASP.NET Core
+	"x-original-forwarded-for", // ingress-nginx
+	"x-originating-ip", // Microsoft Exchange and its web mail
+	"x-proxyuser-ip", // Yii
+	"x-remote-ip", // PHP's own ways to find the client
+	"x-remote-addr", // PHP's own ways to find the client
+	"forwarded-for", // PHP's own ways to find the client
+	"forwarded-for-ip", // PHP's own ways to find the client
+	"proxy-client-ip", // WebLogic
+	"wl-proxy-client-ip", // WebLogic
+	"x-envoy-external-address", // Envoy and Istio
+	"fastly-client-ip", // Fastly's origins
+	"fly-client-ip", // Fly.io
+	"x-azure-clientip", // Azure Front Door
+	"x-azure-socketip", // Azure Front Door
+	"x-appengine-user-ip", // Google App Engine
+	"x-nf-client-connection-ip", // Netlify
+	"x-vercel-forwarded-for", // Vercel
+	"do-connecting-ip", // DigitalOcean
+
 	"proxy", // CGI programs, as HTTP_PROXY: where their own requests go (CVE-2016-5385 and others)
+]);
+
+// Cloudflare writes these itself, in this spelling: there they are true. Elsewhere anybody does.
+const OF_CLOUDFLARE = new Set([
+	"cf-connecting-ip", // Cloudflare's origins
+	"cf-connecting-ipv6", // Cloudflare's origins
+	"cf-pseudo-ipv4", // Cloudflare's origins
+	"cf-visitor", // Rails and WordPress behind Cloudflare, for the scheme
 ]);
 
 // Whether the header `name`, in lower case, ends here. The same few names come again and again, so the answers are kept:
 // bounded, for anybody can send any name.
-export function endsHere(name) {
+export function endsHere(name, atCloudflare) {
+	const answers = atCloudflare ? there : elsewhere;
 	let ends = answers.get(name);
 	if (ends === undefined) {
 		if (answers.size >= 500) answers.clear();
-		ends = isUntrusted(name);
+		ends = isUntrusted(name, atCloudflare);
 		if (name.length <= 100) answers.set(name, ends);
 	}
 	return ends;
 }
 
-const answers = new Map();
+const there = new Map();
+const elsewhere = new Map();
 
 // CGI (RFC 3875 §4.1.18), and with it PHP, WSGI and Rack, reads `X_Original.URL` as `X-Original-URL`: names are compared as
 // if every character between the letters and digits were the same.
-function isUntrusted(name) {
+function isUntrusted(name, atCloudflare) {
 	const folded = name.replace(/[^a-z0-9]/g, "-");
+	if (OF_CLOUDFLARE.has(folded)) return !atCloudflare || folded !== name;
 	return NAMES.has(folded) || FAMILIES.some((start) => folded.startsWith(start));
 }

@@ -48,15 +48,64 @@ impl ClientIp {
     }
 }
 
-/// The address in a header, if it is one: a list could begin with what the client wrote.
+/// The address in a header, if it is one: a list could begin with what the client wrote. An IPv4 address that is written as
+/// IPv6 (`::ffff:192.0.2.7`, RFC 4291 §2.5.5.2) is the IPv4 address.
 pub fn from_header(value: &str) -> Option<IpAddr> {
-    value.trim().parse().ok()
+    value
+        .trim()
+        .parse()
+        .ok()
+        .map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// The address of the other end, which has a port.
+/// The address of the other end, which has a port; likewise, for a socket that listens for both kinds names its IPv4 peers
+/// so.
 pub fn from_peer(value: &str) -> Option<IpAddr> {
     let with_port = value.parse::<SocketAddr>().map(|peer| peer.ip());
-    with_port.or_else(|_| value.parse()).ok()
+    let ip = with_port.or_else(|_| value.parse()).ok()?;
+    Some(ip.to_canonical())
+}
+
+/// What becomes of the `X-Forwarded-For` that came with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedFor {
+    /// The client's address takes its place: any client can write one.
+    #[default]
+    Replace,
+    /// The client's address comes behind it: the proxies in front of the edge keep the list.
+    Append,
+}
+
+impl ForwardedFor {
+    /// Reads the setting: `replace`, which is also nothing, or `append`. Nothing comes of what is none of them.
+    pub fn parse(setting: Option<&str>) -> Option<Self> {
+        match setting.unwrap_or_default().trim() {
+            "" | "replace" => Some(Self::Replace),
+            "append" => Some(Self::Append),
+            _ => None,
+        }
+    }
+}
+
+/// The `X-Forwarded-For` that goes on: the `list` that came, if it is to be kept, and behind it the client. Without either
+/// there is none.
+///
+/// A proxy that names the client in a header of its own has put it at the end of its list as well; the other end of the
+/// connection stands in no list yet.
+pub fn forwarded_for(client: Option<IpAddr>, is_peer: bool, list: Option<&str>) -> Option<String> {
+    let list = list.map(str::trim).filter(|list| !list.is_empty());
+    let Some(client) = client else {
+        return list.map(str::to_owned);
+    };
+    let Some(list) = list else {
+        return Some(client.to_string());
+    };
+    let last = list.rsplit(',').next().and_then(from_header);
+    Some(if !is_peer && last == Some(client) {
+        list.to_owned()
+    } else {
+        format!("{list}, {client}")
+    })
 }
 
 #[cfg(test)]
@@ -118,5 +167,45 @@ mod tests {
             Some("2001:db8::1")
         );
         assert_eq!(from_peer("unix:/run/edge.sock"), None);
+    }
+
+    #[test]
+    fn an_ipv4_address_that_is_written_as_ipv6_is_one() {
+        for text in ["::ffff:192.0.2.7", "::FFFF:c000:207", " ::ffff:192.0.2.7 "] {
+            assert_eq!(from_header(text), from_header("192.0.2.7"), "{text}");
+        }
+        for text in ["[::ffff:192.0.2.7]:80", "::ffff:192.0.2.7"] {
+            assert_eq!(from_peer(text), from_peer("192.0.2.7:80"), "{text}");
+        }
+        let other = "64:ff9b::c000:207";
+        assert_eq!(from_header(other).unwrap().to_string(), other);
+    }
+
+    #[test]
+    fn the_list_that_goes_on_ends_with_the_client() {
+        let client = from_header("192.0.2.7");
+        let list = |is_peer, list| forwarded_for(client, is_peer, list);
+        for is_peer in [true, false] {
+            assert_eq!(list(is_peer, None).as_deref(), Some("192.0.2.7"));
+            assert_eq!(list(is_peer, Some(" ")).as_deref(), Some("192.0.2.7"));
+            assert_eq!(
+                list(is_peer, Some("198.51.100.1")).as_deref(),
+                Some("198.51.100.1, 192.0.2.7")
+            );
+        }
+        let ends_with_it = Some("198.51.100.1,::ffff:192.0.2.7");
+        assert_eq!(list(false, ends_with_it).as_deref(), ends_with_it);
+        assert_eq!(
+            list(true, ends_with_it).as_deref(),
+            Some("198.51.100.1,::ffff:192.0.2.7, 192.0.2.7")
+        );
+        assert_eq!(forwarded_for(None, true, None), None);
+        assert_eq!(forwarded_for(None, false, Some("a")).as_deref(), Some("a"));
+        assert_eq!(ForwardedFor::parse(None), Some(ForwardedFor::Replace));
+        assert_eq!(
+            ForwardedFor::parse(Some("append")),
+            Some(ForwardedFor::Append)
+        );
+        assert_eq!(ForwardedFor::parse(Some("yes")), None);
     }
 }

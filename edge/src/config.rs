@@ -5,7 +5,7 @@ use shared::key::{KeySet, VerifyingKey};
 use shared::secret::{RootSecret, SecretError, SecretText};
 use shared::wire;
 
-use crate::client_ip::ClientIp;
+use crate::client_ip::{ClientIp, ForwardedFor};
 use crate::policy::{BadPolicy, Policy};
 
 /// Everything that the environment says.
@@ -21,6 +21,8 @@ pub struct Config {
     pub policy: Policy,
     /// Where the client's address comes from.
     pub client_ip: ClientIp,
+    /// What becomes of `X-Forwarded-For`.
+    pub forwarded_for: ForwardedFor,
     /// Shared with the issuer, the newest first.
     pub edge_secrets: Vec<RootSecret>,
     /// What the issuer knows this edge by.
@@ -56,6 +58,9 @@ pub enum BadConfig {
     /// Not a header's name.
     #[error("{0} must be the name of a header, or `none`")]
     HeaderName(&'static str),
+    /// Neither of the two.
+    #[error("{0} must be `replace` or `append`")]
+    ReplaceOrAppend(&'static str),
     /// A secret that is no secret.
     #[error("{0} {1}")]
     Secret(&'static str, SecretError),
@@ -103,6 +108,8 @@ impl Config {
             policy: Policy::from_json(&required("ROUTES")?)?,
             client_ip: ClientIp::parse(setting("TRUSTED_CLIENT_IP_HEADER").as_deref())
                 .ok_or(BadConfig::HeaderName("TRUSTED_CLIENT_IP_HEADER"))?,
+            forwarded_for: ForwardedFor::parse(setting("X_FORWARDED_FOR").as_deref())
+                .ok_or(BadConfig::ReplaceOrAppend("X_FORWARDED_FOR"))?,
             assertion_key: HiddenKey(AssertionKey::from(origin_secret)),
             edge_secrets,
             edge_token,
@@ -132,11 +139,18 @@ impl BaseUrl {
         &self.0
     }
 
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &str {
+        self.parts().0
+    }
+
     /// Host and port.
     pub fn authority(&self) -> &str {
-        self.0
-            .split_once("://")
-            .map_or("", |(_, authority)| authority)
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once("://").unwrap_or_default()
     }
 }
 

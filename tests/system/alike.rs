@@ -65,7 +65,9 @@ fn brought(recorded: &Recorded) -> BTreeMap<String, Vec<u8>> {
     // Neither the first line has a colon, nor is there a body.
     let mut found = headers(recorded.bytes());
     found.retain(|name, _| {
-        !matches!(name.as_str(), "host" | "accept") && !name.starts_with("portcullis")
+        !matches!(name.as_str(), "host" | "accept")
+            && !name.starts_with("portcullis")
+            && !name.starts_with("x-forwarded")
     });
     found
 }

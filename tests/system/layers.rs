@@ -438,7 +438,7 @@ fn both_spellings_of_an_import_are_seen() {
 fn the_entry_drops_every_header_of_ours() {
     let onward = fs::read_to_string(root().join("edge/entry/onward.js")).unwrap();
     assert!(
-        onward.contains("if (endsHere(name))"),
+        onward.contains("if (endsHere(name, atCloudflare))"),
         "onward.js asks untrusted.js"
     );
     let assertion = format!(

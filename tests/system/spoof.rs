@@ -200,17 +200,24 @@ impl Kind {
 
 /// With an open and a guarded route.
 pub(crate) async fn site() -> Result<Site> {
+    site_with(&[]).await
+}
+
+/// The same, with more settings of the edge.
+pub(crate) async fn site_with(settings: &[(&str, &str)]) -> Result<Site> {
     let origin = Recorder::start().await?;
     let routes = json!([
         {"path": "/open/*", "access": "public"},
         {"path": "/api/*", "access": "user", "api": true},
     ]);
-    let system = System::builder()
+    let mut builder = System::builder()
         .edge_setting("ORIGIN_URL", &origin.url())
         .edge_setting("ORIGIN_SECRET", ORIGIN_SECRET)
-        .routes(routes)
-        .start()
-        .await?;
+        .routes(routes);
+    for (name, value) in settings {
+        builder = builder.edge_setting(name, value);
+    }
+    let system = builder.start().await?;
     Ok(Site { system, origin })
 }
 

@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use harness::raw::{Recorded, Recorder};
 use harness::system::{BOB, Client, Method, System};
 use serde_json::json;
 
-use crate::spoof::{KINDS, site};
-use crate::wire::Site;
+use crate::spoof::{KINDS, site, site_with};
+use crate::wire::{Site, authority};
 
 /// The table of the worker.
 const TABLE: &str = include_str!("../../edge/entry/untrusted.js");
 
 /// As their documentation spells them; those of one hop are tried below.
-const OVERRIDES: [&str; 64] = [
+const OVERRIDES: [&str; 90] = [
     // The method.
     "X-HTTP-Method-Override",
     "X-HTTP-Method",
@@ -82,6 +83,33 @@ const OVERRIDES: [&str; 64] = [
     "X-AppService-Proto",
     "CloudFront-Forwarded-Proto",
     "WL-Proxy-SSL",
+    // The client.
+    "X-Real-IP",
+    "True-Client-IP",
+    "Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Original-For",
+    "X-Original-Forwarded-For",
+    "X-Originating-IP",
+    "X-ProxyUser-Ip",
+    "X-Remote-IP",
+    "X-Remote-Addr",
+    "Forwarded-For",
+    "Forwarded-For-Ip",
+    "Proxy-Client-IP",
+    "WL-Proxy-Client-IP",
+    "X-Envoy-External-Address",
+    "Fastly-Client-IP",
+    "Fly-Client-IP",
+    "X-Azure-ClientIP",
+    "X-Azure-SocketIP",
+    "X-AppEngine-User-IP",
+    "X-NF-Client-Connection-IP",
+    "X-Vercel-Forwarded-For",
+    "DO-Connecting-IP",
+    "CF-Connecting-IP",
+    "CF-Visitor",
     // Where an application's own requests go.
     "Proxy",
 ];
@@ -94,12 +122,12 @@ const OWN: [&str; 4] = [
     "X.Other",
 ];
 
-/// The names of the table, folded.
+/// The names of both tables, folded.
 fn table() -> BTreeSet<&'static str> {
-    let names = TABLE.split("new Set([").nth(1).unwrap_or_default();
-    let names = names.split("]);").next().unwrap_or_default();
-    let rows = names.lines().map(str::trim);
-    rows.filter_map(|row| row.strip_prefix('"')?.split('"').next())
+    let sets = TABLE.split("new Set([").skip(1);
+    let rows = sets.flat_map(|set| set.split("]);").next().unwrap_or_default().lines());
+    rows.map(str::trim)
+        .filter_map(|row| row.strip_prefix('"')?.split('"').next())
         .collect()
 }
 
@@ -150,10 +178,11 @@ async fn no_header_that_overrides_reaches_the_origin_in_any_spelling() -> Result
 fn every_name_of_the_table_is_tried_and_says_who_reads_it() {
     let tried = OVERRIDES.map(str::to_lowercase);
     let one_hop = ["connection", "keep-alive", "proxy-connection"];
+    let like_another = ["cf-connecting-ipv6", "cf-pseudo-ipv4"];
     let untried: Vec<_> = table()
         .into_iter()
         .filter(|name| !tried.iter().any(|tried| tried == name))
-        .filter(|name| !one_hop.contains(name))
+        .filter(|name| !one_hop.contains(name) && !like_another.contains(name))
         .collect();
     assert!(untried.is_empty(), "{untried:?}");
     assert!(table().len() > 40 && table().contains("x-original-url"));
@@ -196,6 +225,144 @@ async fn headers_for_one_hop_end_here_and_take_no_other_with_them() -> Result<()
         ("TE", "trailers"),
     ] {
         must_end_here(&site, &client, name, value).await?;
+    }
+    Ok(())
+}
+
+/// What an origin is told of a request's way here.
+fn told(recorded: &Recorded) -> [Vec<String>; 3] {
+    let names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    names.map(|name| recorded.values(name))
+}
+
+#[tokio::test]
+async fn the_edge_alone_says_where_a_request_comes_from() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let truth = ["127.0.0.1", authority(&site.system), "http"].map(|value| [value]);
+    let forged = "X-Forwarded-For: 192.0.2.66\r\nX-Forwarded-Host: evil.test\r\nX-Forwarded-Proto: gopher\r\n";
+    for kind in KINDS {
+        for path in ["/api/x", "/open/x"] {
+            // More than once, so that the headers of one may serve again for the next.
+            for lines in ["", forged, forged, forged, "", ""] {
+                let outcome = kind.send(&site, path, &client, lines).await?;
+                let recorded = outcome.reached.context("it passes")?;
+                assert_eq!(told(&recorded), truth, "{kind:?} {path}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_issuer_is_told_the_same() -> Result<()> {
+    let issuer = Recorder::start().await?;
+    let system = System::builder()
+        .edge_setting("ISSUER_URL", &issuer.url())
+        .start()
+        .await?;
+    let site = Site {
+        system,
+        origin: issuer,
+    };
+    let forged = b"X-Forwarded-Host: evil.test\r\nX_Original_URL: /auth/logout\r\n";
+    let stranger = site.system.client()?;
+    let outcome = site.get("/auth/login", &stranger, forged).await?;
+    let recorded = outcome.reached.context("it goes to the issuer")?;
+    let truth = ["127.0.0.1", authority(&site.system), "http"].map(|value| [value]);
+    assert_eq!(told(&recorded), truth);
+    ensure!(!recorded.text().contains("X_Original_URL"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxy_says_who_the_client_is_and_each_request_says_it_anew() -> Result<()> {
+    let proxied = site_with(&[("TRUSTED_CLIENT_IP_HEADER", "X-Real-IP")]).await?;
+    let client = proxied.system.login(&BOB).await?;
+    let list = "X-Forwarded-For: 192.0.2.66\r\n";
+    for (said, told_for) in [
+        ("192.0.2.1", Some("192.0.2.1")),
+        ("192.0.2.1", Some("192.0.2.1")),
+        ("192.0.2.2", Some("192.0.2.2")),
+        ("::ffff:192.0.2.3", Some("192.0.2.3")),
+        ("2001:db8::1", Some("2001:db8::1")),
+        ("192.0.2.66, 192.0.2.1", None),
+        ("nobody", None),
+        ("192.0.2.1", Some("192.0.2.1")),
+    ] {
+        for path in ["/api/x", "/open/x"] {
+            let lines = format!("X-Real-IP: {said}\r\n{list}");
+            let outcome = proxied.get(path, &client, lines.as_bytes()).await?;
+            let recorded = outcome.reached.context("it passes")?;
+            let [forwarded_for, ..] = told(&recorded);
+            assert_eq!(forwarded_for, Vec::from_iter(told_for), "{said}");
+            ensure!(recorded.values("x-real-ip").is_empty());
+        }
+    }
+    let silent = site_with(&[("TRUSTED_CLIENT_IP_HEADER", "none")]).await?;
+    let stranger = silent.system.client()?;
+    let outcome = silent.get("/open/x", &stranger, list.as_bytes()).await?;
+    let recorded = outcome.reached.context("it passes")?;
+    ensure!(recorded.values("x-forwarded-for").is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trusted_proxys_list_stands_before_the_client() -> Result<()> {
+    let direct = site_with(&[("X_FORWARDED_FOR", "append")]).await?;
+    let client = direct.system.login(&BOB).await?;
+    for (lines, told_for) in [
+        ("", "127.0.0.1"),
+        (
+            "X-Forwarded-For: 198.51.100.1, 192.0.2.1\r\n",
+            "198.51.100.1, 192.0.2.1, 127.0.0.1",
+        ),
+        (
+            "X-Forwarded-For: 198.51.100.1, 192.0.2.1\r\n",
+            "198.51.100.1, 192.0.2.1, 127.0.0.1",
+        ),
+        (
+            "X-Forwarded-For: 198.51.100.2\r\n",
+            "198.51.100.2, 127.0.0.1",
+        ),
+        (
+            "X-Forwarded-For: 198.51.100.2\r\nX-Forwarded-For: 192.0.2.1\r\nX_Forwarded_For: 192.0.2.66\r\n",
+            "198.51.100.2, 192.0.2.1, 127.0.0.1",
+        ),
+    ] {
+        let outcome = direct.get("/api/x", &client, lines.as_bytes()).await?;
+        let recorded = outcome.reached.context("it passes")?;
+        assert_eq!(told(&recorded)[0], [told_for], "{lines}");
+    }
+    let proxied = [
+        ("X_FORWARDED_FOR", "append"),
+        ("TRUSTED_CLIENT_IP_HEADER", "X-Real-IP"),
+    ];
+    let proxied = site_with(&proxied).await?;
+    let stranger = proxied.system.client()?;
+    let lines = b"X-Real-IP: 192.0.2.1\r\nX-Forwarded-For: 198.51.100.1, 192.0.2.1\r\n";
+    let outcome = proxied.get("/open/x", &stranger, lines).await?;
+    let recorded = outcome.reached.context("it passes")?;
+    assert_eq!(told(&recorded)[0], ["198.51.100.1, 192.0.2.1"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_that_builds_absolute_links_gets_the_right_host() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    for forged in [None, Some("evil.test")] {
+        let mut request = client.request(Method::GET, "/api/link?a=1");
+        if let Some(host) = forged {
+            request = request
+                .header("x-forwarded-host", host)
+                .header("x_forwarded_host", host)
+                .header("forwarded", &format!("host={host};proto=gopher"))
+                .header("x-forwarded-proto", "gopher");
+        }
+        let received = request.send().await?.expect(200)?.received()?;
+        let link = format!("{}/api/link?a=1", system.public_url());
+        assert_eq!(received.url, link, "{forged:?}");
     }
     Ok(())
 }

@@ -51,6 +51,10 @@ fn what_is_missing_or_wrong_is_named() {
         with("TRUSTED_CLIENT_IP_HEADER", Some("x:y")).unwrap_err(),
         BadConfig::HeaderName("TRUSTED_CLIENT_IP_HEADER")
     );
+    assert_eq!(
+        with("X_FORWARDED_FOR", Some("true")).unwrap_err(),
+        BadConfig::ReplaceOrAppend("X_FORWARDED_FOR")
+    );
     assert!(matches!(
         with("ROUTES", Some("[{}]")),
         Err(BadConfig::Policy(_))

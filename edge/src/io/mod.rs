@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod doubt;
 pub(crate) mod entropy;
 pub(crate) mod errands;
+pub mod forwarded;
 pub(crate) mod isolate;
 pub(crate) mod keys;
 pub(crate) mod knowledge;

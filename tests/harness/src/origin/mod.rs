@@ -11,6 +11,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     /// Bytes.
     pub body_length: usize,
+    /// Its address as the client wrote it, by what the edge says: how an application builds an absolute link.
+    pub url: String,
 }
 
 impl Received {
@@ -142,13 +145,23 @@ async fn receive(request: Request<Body>) -> Result<Received> {
         .iter()
         .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
         .collect();
+    let url = url(&parts);
     Ok(Received {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers,
         body_length,
+        url,
     })
+}
+
+/// As most frameworks do: `X-Forwarded-Proto` and `-Host`, and without them `Host`.
+fn url(parts: &Parts) -> String {
+    let said = |name: &str| parts.headers.get(name)?.to_str().ok();
+    let scheme = said("x-forwarded-proto").unwrap_or("http");
+    let host = said("x-forwarded-host").or_else(|| said("host"));
+    format!("{scheme}://{}{}", host.unwrap_or_default(), parts.uri)
 }
 
 /// Browsers name text/html first when they navigate.
