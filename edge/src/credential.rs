@@ -3,8 +3,6 @@
 use std::fmt;
 
 use shared::cookie::{Cookies, Found};
-use shared::key::KeySet;
-use shared::token;
 
 /// The credential, unproven.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,19 +105,6 @@ pub fn bearer(authorization: &str) -> Option<Result<&str, BadCredential>> {
     })
 }
 
-/// Whether a header holds a token that only we could have use for, alone or beside others: two headers arrive as one,
-/// joined by a comma. With no keys at hand, any token of that form is.
-pub fn is_own_bearer(authorization: &str, keys: Option<&KeySet>) -> bool {
-    authorization.split(',').any(|part| {
-        let token = part
-            .split_ascii_whitespace()
-            .next_back()
-            .unwrap_or_default();
-        token::untrusted_kid(token)
-            .is_ok_and(|kid| keys.is_none_or(|keys| keys.get(&kid).is_some()))
-    })
-}
-
 fn has_second_bearer(authorization: &str) -> bool {
     let is_bearer = |part: &str| {
         let part = part.trim_start().as_bytes();
@@ -152,33 +137,6 @@ mod tests {
     ) -> Result<Credential<'a>, BadCredential> {
         let cookies = Box::leak(Box::new(cookie::read(cookie.unwrap_or_default())));
         take(cookies, authorization)
-    }
-
-    #[test]
-    fn a_token_of_ours_is_seen_beside_others() {
-        let (own, _) = crate::fixtures::token(|_| {});
-        let keys = crate::fixtures::keys();
-        let is_own = |header: &str| is_own_bearer(header, Some(&keys));
-        for header in [
-            format!("Bearer {own}"),
-            format!("Basic eDp5, Bearer {own}"),
-            format!("Bearer {own}, Basic eDp5"),
-            format!("bearer\t{own} ,x"),
-        ] {
-            assert!(is_own(&header), "{header}");
-        }
-        for header in [
-            "",
-            "Basic eDp5",
-            "Bearer of.another.site",
-            "Negotiate abc==",
-        ] {
-            assert!(!is_own(header), "{header}");
-        }
-        assert!(!is_own_bearer(
-            &format!("Bearer {own}"),
-            Some(&KeySet::default())
-        ));
     }
 
     #[test]

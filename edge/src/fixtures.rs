@@ -56,9 +56,24 @@ pub(crate) fn keys() -> KeySet {
 
 /// A good token of a `user`, a minute old, changed by `change` before it is signed.
 pub(crate) fn token(change: impl FnOnce(&mut Claims)) -> (String, Verified<Claims>) {
+    let text = token_of(SITE, change);
+    let verified = token::verify(
+        &text,
+        &keys(),
+        &Expected {
+            issuer: SITE,
+            audience: SITE,
+        },
+    )
+    .unwrap();
+    (text, verified)
+}
+
+/// The same of another `issuer`, under our key.
+pub(crate) fn token_of(issuer: &str, change: impl FnOnce(&mut Claims)) -> String {
     let mut claims = Claims {
-        iss: SITE.into(),
-        aud: SITE.into(),
+        iss: issuer.into(),
+        aud: issuer.into(),
         sub: UserId::from_bytes([1; 16]),
         sid: SessionId::from_bytes([2; 16]),
         client_id: "browser".into(),
@@ -70,17 +85,7 @@ pub(crate) fn token(change: impl FnOnce(&mut Claims)) -> (String, Verified<Claim
         roles: vec!["user".into()],
     };
     change(&mut claims);
-    let text = token::mint(&claims, &key()).unwrap();
-    let verified = token::verify(
-        &text,
-        &keys(),
-        &Expected {
-            issuer: SITE,
-            audience: SITE,
-        },
-    )
-    .unwrap();
-    (text, verified)
+    token::mint(&claims, &key()).unwrap()
 }
 
 /// A view that is `age` seconds old at `now`.

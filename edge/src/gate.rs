@@ -192,18 +192,24 @@ impl Manner {
 
 /// A public route, or a preflight: nobody is asked who they are, and the origin gets no credential of ours all the same.
 fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a> {
-    let own_authorization = asked
-        .authorization
-        .is_some_and(|header| credential::is_own_bearer(header, known.keys));
     let inbound = Inbound {
         cookies: asked.cookies,
-        own_authorization,
+        own_authorization: is_own_authorization(asked, known),
     };
     let onward = Onward::to_origin(known.config, asked.method, target, inbound, None);
     Pass {
         onward,
         stale: false,
     }
+}
+
+/// Whether `Authorization` holds a token of ours, under any scheme. It does not depend on the keys that are held, or the
+/// answer would be another one once an isolate has loaded them.
+fn is_own_authorization(asked: Asked<'_>, known: Known<'_>) -> bool {
+    let site = known.config.public.as_str();
+    asked
+        .authorization
+        .is_some_and(|header| token::untrusted_is_within(header, site))
 }
 
 fn guarded<'a>(
@@ -241,7 +247,8 @@ fn guarded<'a>(
     })?;
     let inbound = Inbound {
         cookies: asked.cookies,
-        own_authorization: matches!(credential, Credential::Bearer(_)),
+        own_authorization: matches!(credential, Credential::Bearer(_))
+            || is_own_authorization(asked, known),
     };
     let vouched = Vouched {
         identity: &identity,

@@ -49,6 +49,11 @@ impl<'a> UntrustedJws<'a> {
         })
     }
 
+    /// The payload's bytes, whoever made them.
+    pub(crate) fn untrusted_payload(&self) -> Option<Vec<u8>> {
+        base64url::decode(self.untrusted_payload)
+    }
+
     /// The payload's bytes, once `holds(signed part, signature)` says that the signature does.
     pub(crate) fn payload(
         self,

@@ -8,6 +8,7 @@ mod browser;
 mod caching;
 mod challenges;
 mod cors;
+mod credentials;
 mod csrf;
 mod deploy;
 mod early;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::raw::{Recorded, Recorder};
-use harness::system::{BOB, Client, Method, System};
+use harness::system::{BOB, Builder, Client, Method, System};
 use serde_json::json;
 
-use crate::spoof::{KINDS, site, site_with};
+use crate::spoof::{KINDS, site, site_from};
 use crate::wire::{Site, authority};
 
 /// The table of the worker.
@@ -227,6 +227,11 @@ async fn headers_for_one_hop_end_here_and_take_no_other_with_them() -> Result<()
         must_end_here(&site, &client, name, value).await?;
     }
     Ok(())
+}
+
+async fn site_with(settings: &[(&str, &str)]) -> Result<Site> {
+    let with = |builder: Builder, (name, value): &(&str, &str)| builder.edge_setting(name, value);
+    site_from(settings.iter().fold(System::builder(), with)).await
 }
 
 /// What an origin is told of a request's way here.

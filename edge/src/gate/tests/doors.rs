@@ -32,6 +32,46 @@ fn a_public_route_gets_no_credential_of_ours() {
 }
 
 #[test]
+fn the_same_tokens_are_ours_before_and_after_keys_are_loaded() {
+    let (good, _) = token(|_| {});
+    let theirs = fixtures::token_of("https://accounts.other.test", |_| {});
+    let case = |path, authorization: String, with_keys| Case {
+        path,
+        authorization: Some(authorization),
+        with_keys,
+        view: None,
+        ..Case::default()
+    };
+    for with_keys in [false, true] {
+        for scheme in ["Bearer", "Token", "JWT"] {
+            let ours = case("/", format!("{scheme} {good}"), with_keys).once();
+            assert!(ours.unwrap().ends_with("\n\nauthorization"), "{scheme}");
+            let other = case("/", format!("{scheme} {theirs}"), with_keys).once();
+            assert!(other.unwrap().ends_with("/\n\n"), "{scheme}");
+        }
+    }
+    // Beside a cookie that opens the route.
+    for (authorization, dropped) in [
+        (format!("Token {good}"), "authorization,cookie"),
+        (format!("Token {theirs}"), "cookie"),
+        ("Basic eDp5".to_owned(), "cookie"),
+    ] {
+        let onward = Case {
+            cookie: Some(format!("__Host-Http-access={good}")),
+            authorization: Some(authorization.clone()),
+            ..Case::default()
+        }
+        .once()
+        .unwrap();
+        assert_eq!(
+            onward.split('\n').nth(3),
+            Some(dropped),
+            "{authorization}: {onward}"
+        );
+    }
+}
+
+#[test]
 fn other_ways_end_where_they_should() {
     let to = |path: &str| {
         Case {

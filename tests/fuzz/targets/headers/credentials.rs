@@ -2,10 +2,9 @@
 
 use arbitrary::Arbitrary;
 use edge::credential::{self, BadCredential, Credential};
-use fuzz::site::{KEYS, Token};
+use fuzz::site::{SITE, Token};
 use fuzz::{Value, is_header_value, text};
-use shared::cookie::{self, Found};
-use shared::key::KeySet;
+use shared::cookie::{self, Cookies, Found};
 use shared::token;
 
 const COOKIE: [&str; 8] = [
@@ -35,13 +34,13 @@ impl Headers<'_> {
         let authorization = text(&self.authorization, &known);
         if is_header_value(&cookie) && is_header_value(&authorization) {
             check_credentials(&cookie, &authorization);
-            check_own_bearer(&authorization, self.token);
+            check_own(&authorization, self.token);
         }
     }
 }
 
-fn taken<'a>(cookie: &'a str, authorization: &'a str) -> Result<Credential<'a>, BadCredential> {
-    credential::take(Some(&cookie::read(cookie)), Some(authorization))
+fn taken<'a>(cookies: &'a Cookies, authorization: &'a str) -> Result<Credential<'a>, BadCredential> {
+    credential::take(cookies, Some(authorization))
 }
 
 /// What is taken is all there is; and whatever else came, two are refused.
@@ -51,7 +50,8 @@ fn check_credentials(cookie: &str, authorization: &str) {
         .iter()
         .any(|found| !matches!(found, Found::Absent | Found::One("")));
     let has_bearer = authorization.split(',').any(is_bearer);
-    match taken(cookie, authorization) {
+    let cookies = cookie::read(cookie);
+    match taken(&cookies, authorization) {
         Ok(Credential::Absent) => assert!(!has_cookies && !has_bearer),
         Ok(Credential::Cookies { access, refresh }) => {
             assert!(!has_bearer && access.or(refresh).is_some());
@@ -82,7 +82,7 @@ fn check_credentials(cookie: &str, authorization: &str) {
         (cookie.to_owned(), format!("BEARER a, {authorization}")),
     ] {
         assert!(
-            taken(&cookie, &authorization).is_err(),
+            taken(&cookie::read(&cookie), &authorization).is_err(),
             "{cookie:?} {authorization:?}"
         );
     }
@@ -93,29 +93,23 @@ fn is_bearer(part: &str) -> bool {
     scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
 }
 
-/// A token of ours is seen beside whatever else, and nothing is ours by keys that are not there.
-fn check_own_bearer(authorization: &str, token: Token) {
-    let is_own = |header: &str| credential::is_own_bearer(header, Some(&KEYS));
+/// A token that says it is ours is seen beside whatever else, and no other.
+fn check_own(authorization: &str, token: Token) {
+    let is_own = |header: &str| token::untrusted_is_within(header, SITE);
     let text = token.text();
+    let says_so = token != Token::OtherSite;
+    assert_eq!(token::untrusted_is_from(text, SITE), says_so);
     for header in [
         format!("{authorization}, Bearer {text}"),
         format!("bearer\t{text} ,{authorization}"),
+        format!("Token token=\"{text}\", {authorization}"),
     ] {
-        assert_eq!(
-            is_own(&header),
-            token != Token::OtherKey || is_own(authorization),
-            "{header:?}"
-        );
+        assert_eq!(is_own(&header), says_so || is_own(authorization), "{header:?}");
     }
-    assert!(!is_own(authorization) || credential::is_own_bearer(authorization, None));
-    assert!(!credential::is_own_bearer(
-        authorization,
-        Some(&KeySet::default())
-    ));
-    if let Ok(Credential::Bearer(token)) = taken("", authorization) {
-        assert_eq!(
-            token::untrusted_kid(token).is_ok(),
-            credential::is_own_bearer(authorization, None)
-        );
+    let no_cookies = cookie::read("");
+    if let Ok(Credential::Bearer(token)) = taken(&no_cookies, authorization)
+        && token::untrusted_is_from(token, SITE)
+    {
+        assert!(is_own(authorization), "{authorization:?}");
     }
 }
