@@ -3,6 +3,7 @@
 use std::fmt;
 
 use shared::cookie::{Cookies, Found};
+use shared::{token, within};
 
 /// The credential, unproven.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,8 @@ pub enum BadCredential {
     /// Which of them is meant cannot be known.
     #[error("session cookies and a bearer token came together")]
     Both,
-    /// Two cookies of one name, or two `Authorization` headers.
-    #[error("a credential came more than once")]
+    /// Two cookies of one name, or two `Cookie` or `Authorization` headers.
+    #[error("a credential came more than once, or in one of several headers of one name")]
     Several,
     /// `Bearer` with something behind it that cannot be a token.
     #[error("the bearer token has characters that no token has")]
@@ -105,6 +106,18 @@ pub fn bearer(authorization: &str) -> Option<Result<&str, BadCredential>> {
     })
 }
 
+/// Whether an `Authorization` header holds an access token of `issuer`, under whatever scheme, alone or beside others.
+///
+/// It goes by what the token says, whoever signed it, and not by the keys that are held: an isolate that has loaded none must
+/// not take other tokens for ours than one that has.
+pub fn holds_own_token(authorization: &str, issuer: &str) -> bool {
+    let mut found = false;
+    within::each_token(authorization, |token| {
+        found |= token::untrusted_is_from(token, issuer);
+    });
+    found
+}
+
 fn has_second_bearer(authorization: &str) -> bool {
     let is_bearer = |part: &str| {
         let part = part.trim_start().as_bytes();
@@ -118,8 +131,6 @@ fn has_second_bearer(authorization: &str) -> bool {
 fn token(found: Found<&str>) -> Result<Option<&str>, BadCredential> {
     match found {
         Found::Absent | Found::One("") => Ok(None),
-        // Two Cookie headers can arrive as one, joined by a comma, which no token has.
-        Found::One(value) if value.contains(',') => Err(BadCredential::Several),
         Found::One(value) => Ok(Some(value)),
         Found::Several => Err(BadCredential::Several),
     }
@@ -137,6 +148,26 @@ mod tests {
     ) -> Result<Credential<'a>, BadCredential> {
         let cookies = Box::leak(Box::new(cookie::read(cookie.unwrap_or_default())));
         take(cookies, authorization)
+    }
+
+    #[test]
+    fn a_token_of_ours_is_seen_under_any_scheme() {
+        let (ours, _) = crate::fixtures::token(|_| {});
+        let theirs = crate::fixtures::token_of("https://other.test", |_| {});
+        let written = |token: &str| {
+            [
+                format!("Bearer {token}"),
+                format!("Basic eDp5, Bearer {token}"),
+                format!("Bearer {token}, Basic eDp5"),
+                format!("Token token=\"{token}\""),
+            ]
+        };
+        let is_own = |header: &String| holds_own_token(header, crate::fixtures::SITE);
+        assert!(written(&ours).iter().all(is_own));
+        assert!(!written(&theirs).iter().any(is_own));
+        for header in ["", "Basic eDp5", "Negotiate abc=="] {
+            assert!(!is_own(&header.to_owned()), "{header}");
+        }
     }
 
     #[test]
@@ -221,6 +252,21 @@ mod tests {
             ),
             (
                 Some("__Host-Http-access=t; __Host-Http-refresh=r; __Host-Http-refresh=s"),
+                None,
+                BadCredential::Several,
+            ),
+            (
+                Some("a=1, __Host-Http-access=t"),
+                None,
+                BadCredential::Several,
+            ),
+            (
+                Some("__Host-Http-access=t; a=1,__Host-Http-refresh=r"),
+                None,
+                BadCredential::Several,
+            ),
+            (
+                Some("__Host-Http-refresh=r, a=1"),
                 None,
                 BadCredential::Several,
             ),

@@ -203,13 +203,12 @@ fn open<'a>(asked: Asked<'a>, known: Known<'_>, target: &Target<'_>) -> Pass<'a>
     }
 }
 
-/// Whether `Authorization` holds a token of ours, under any scheme. It does not depend on the keys that are held, or the
-/// answer would be another one once an isolate has loaded them.
+/// Whether `Authorization` holds a token of ours.
 fn is_own_authorization(asked: Asked<'_>, known: Known<'_>) -> bool {
     let site = known.config.public.as_str();
     asked
         .authorization
-        .is_some_and(|header| token::untrusted_is_within(header, site))
+        .is_some_and(|header| credential::holds_own_token(header, site))
 }
 
 fn guarded<'a>(

@@ -50,7 +50,8 @@ pub enum Found<T> {
     Absent,
     /// Once, with this value.
     One(T),
-    /// More than once: which of them is meant cannot be known, so neither is used.
+    /// More than once, or where two headers were joined by a comma: which of them is meant, or whether a browser has guarded
+    /// the name, cannot be known, so none is used.
     Several,
 }
 
@@ -78,13 +79,21 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Found<&'a str> {
     /// With one more pair of the header, which may be the cookie `name`.
+    ///
+    /// What several `Cookie` headers hold can arrive as one, joined by a comma. It cannot be told from a value with a comma,
+    /// which another site of the domain may have written, so a name of ours behind a comma is not believed, nor is it
+    /// overlooked. No token has a comma.
     fn or_in(self, pair: &'a str, name: &str) -> Self {
-        match pair.split_once('=') {
-            Some((key, value)) if key.trim_matches(BLANKS) == name => match self {
-                Self::Absent => Self::One(value.trim_matches(BLANKS)),
-                Self::One(_) | Self::Several => Self::Several,
-            },
-            _ => self,
+        let mut named = pair.split(',').filter_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            (key.trim_matches(BLANKS) == name).then_some(value)
+        });
+        match (self, named.next()) {
+            (found, None) => found,
+            (Self::Absent, Some(value)) if !pair.contains(',') => {
+                Self::One(value.trim_matches(BLANKS))
+            }
+            _ => Self::Several,
         }
     }
 }
@@ -135,9 +144,11 @@ impl Cookies {
 
 /// Takes a `Cookie` header apart, in one walk, for it is long. No header is an empty one.
 ///
-/// Two `Cookie` headers can arrive as one, joined by a comma, and then a cookie of ours stands behind another one's
-/// value. A comma may as well belong to a value, so nothing is parted unless there is something of ours in it.
+/// A comma may part two headers or belong to a value, so nothing is parted unless there is something of ours in it.
 /// A name of ours counts as ours in any case, and without a value: some servers read both as ours.
+///
+/// `header` is a text. If the bytes of a pair are no UTF-8 it does not tell which they were (U+FFFD stands for them), and so
+/// where something is cut off, that pair is too: to an origin no cookie is better than another one.
 pub fn read(header: &str) -> Cookies {
     let (mut access, mut refresh) = (Found::Absent, Found::Absent);
     let mut others = String::with_capacity(header.len());
@@ -151,6 +162,9 @@ pub fn read(header: &str) -> Cookies {
         } else {
             push_pair(&mut others, pair);
         }
+    }
+    if !is_whole && others.contains(char::REPLACEMENT_CHARACTER) {
+        others = legible(&others);
     }
     let others = match (is_whole, others.is_empty()) {
         (true, _) => Others::Whole,
@@ -180,6 +194,14 @@ fn push_pair(pairs: &mut String, pair: &str) {
         pairs.push_str("; ");
     }
     pairs.push_str(pair);
+}
+
+fn legible(header: &str) -> String {
+    let mut kept = String::with_capacity(header.len());
+    pairs(header)
+        .filter(|pair| !pair.contains(char::REPLACEMENT_CHARACTER))
+        .for_each(|pair| push_pair(&mut kept, pair));
+    kept
 }
 
 /// A pair in which something is ours, without that.
@@ -249,8 +271,21 @@ mod tests {
             Found::Several
         );
         for header in [
+            "a=1, __Host-Http-access=tok",
+            "a=1,__Host-Http-access=tok; b=2",
+            "__Host-Http-access=tok, a=1",
+            "__Host-Http-access=tok,",
+            "__Host-Http-access=tok; a=1, __Host-Http-access=tok",
+            ", \t__Host-Http-access = tok",
+        ] {
+            assert_eq!(find(header, ACCESS), Found::Several, "{header}");
+            assert_eq!(read(header).access(), Found::Several, "{header}");
+        }
+        for header in [
             "",
             ";;",
+            "a=1, __Host-Http-access",
+            "a=1,\u{a0}__Host-Http-access=tok",
             "x__Host-Http-access=tok",
             "__Host-Http-access",
             "__host-http-access=tok",
@@ -292,6 +327,20 @@ mod tests {
             others("v=__Host-Http-access"),
             Some("v=__Host-Http-access".into())
         );
+    }
+
+    #[test]
+    fn what_cannot_go_on_as_it_came_does_not_go_on() {
+        let illegible = "a=\u{fffd}; b=\u{e9}";
+        assert_eq!(others(illegible).as_deref(), Some(illegible));
+        for header in [
+            format!("{illegible}; __Host-Http-access=t"),
+            format!("__Host-Http-refresh=r; {illegible}"),
+            format!("{illegible}; c=\u{fffd}, __Host-Http-access=t"),
+        ] {
+            assert_eq!(others(&header).as_deref(), Some("b=\u{e9}"), "{header}");
+        }
+        assert_eq!(others("a=\u{fffd}; __Host-Http-access=t"), None);
     }
 
     #[test]

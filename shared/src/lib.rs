@@ -4,7 +4,7 @@
 //! arguments. It is compiled natively into the issuer and to wasm32 into the edge, and the same vectors test both.
 //!
 //! Imports go down this list, never back up: [`time`], [`id`], [`secret`] ← [`rejection`], [`wire`], [`cookie`] ←
-//! [`envelope`], [`claims`] ← [`key`] ← [`token`], [`assertion`], [`seal`], [`refresh_token`], [`revocation`].
+//! [`envelope`], [`within`], [`claims`] ← [`key`] ← [`token`], [`assertion`], [`seal`], [`refresh_token`], [`revocation`].
 #![deny(missing_docs)]
 #![cfg_attr(
     not(test),
@@ -31,6 +31,7 @@ pub mod secret;
 pub mod time;
 pub mod token;
 pub mod wire;
+pub mod within;
 
 mod base64url;
 mod hmac_sha256;

@@ -4,11 +4,12 @@
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use harness::raw::Recorded;
 use harness::system::{BOB, System};
 use serde_json::json;
 use shared::cookie;
 
-use crate::spoof::{Truth, site, site_from};
+use crate::spoof::{KINDS, Truth, site, site_from};
 use crate::wire::Site;
 
 #[tokio::test]
@@ -188,6 +189,87 @@ async fn a_token_of_ours_beside_a_good_cookie_ends_at_the_edge() -> Result<()> {
     let outcome = site.get("/api/x", &client, b"Authorization: Basic eDp5\r\n");
     let recorded = outcome.await?.reached.context("the cookie opens it")?;
     assert_eq!(recorded.values("authorization"), ["Basic eDp5"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn session_cookies_over_several_fields_are_refused_and_never_go_on() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let token = client.cookie(cookie::ACCESS).context("access cookie")?;
+    let stranger = site.system.client()?;
+    let access = cookie::ACCESS;
+    for lines in [
+        format!("Cookie: a=1\r\nCookie: {access}={token}\r\n"),
+        format!("Cookie: {access}={token}\r\nCookie: a=1\r\n"),
+        format!("Cookie: a=1; b=2\r\nCookie: c=3\r\ncookie: {access}={token}; d=4\r\n"),
+        format!("Cookie: {access}={token}\r\nCookie: {access}={token}\r\n"),
+    ] {
+        let guarded = site.get("/api/x", &stranger, lines.as_bytes()).await?;
+        let text = guarded.answer.text();
+        ensure!(guarded.reached.is_none(), "{lines}");
+        assert_eq!(guarded.answer.status(), Some(400), "{lines}: {text}");
+        ensure!(text.contains("invalid_request"), "{text}");
+        let open = site.get("/open/x", &stranger, lines.as_bytes()).await?;
+        let recorded = open.reached.context("an open route")?;
+        ensure!(!recorded.text().contains(&token), "{}", recorded.text());
+    }
+    // Those of others go on in whatever fields.
+    let outcome = site.get("/open/x", &stranger, b"Cookie: a=1\r\nCookie: b=2\r\n");
+    let recorded = outcome.await?.reached.context("an open route")?;
+    assert_eq!(recorded.values("cookie").join(", "), "a=1, b=2");
+    Ok(())
+}
+
+/// What stands behind `Cookie: ` in what the origin was sent, byte by byte.
+fn cookie_bytes(recorded: &Recorded) -> Option<Vec<u8>> {
+    let mut lines = recorded.bytes().split(|byte| *byte == b'\n');
+    let line = lines.find(|line| {
+        line.get(..7)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"cookie:"))
+    })?;
+    Some(line[7..].trim_ascii().to_vec())
+}
+
+#[tokio::test]
+async fn bytes_of_other_cookies_go_on_as_they_came() -> Result<()> {
+    let site = site().await?;
+    let client = site.system.login(&BOB).await?;
+    let token = client.cookie(cookie::ACCESS).context("access cookie")?;
+    let stranger = site.system.client()?;
+    let ours = format!("{}={token}; ", cookie::ACCESS);
+    // Latin-1, UTF-8, what is neither, and two that the runtime reads as the same text.
+    for value in [
+        &b"a=\xe9; b=2"[..],
+        "a=\u{e9}; b=2".as_bytes(),
+        b"a=\xff\x80; b=\xc3",
+        b"a=\xe8; b=2",
+        b"a=\xe9; b=2",
+    ] {
+        for kind in KINDS {
+            let sent = [b"Cookie: ", value, b"\r\n"].concat();
+            let outcome = kind.send_bytes(&site, "/open/x", &stranger, &sent).await?;
+            let recorded = outcome.reached.context("an open route")?;
+            assert_eq!(cookie_bytes(&recorded).as_deref(), Some(value), "{kind:?}");
+            // By a bearer, so that there is nothing to cut off.
+            let bearer = format!("Authorization: Bearer {token}\r\n");
+            let sent = [bearer.as_bytes(), &sent].concat();
+            let outcome = kind.send_bytes(&site, "/api/x", &stranger, &sent).await?;
+            let recorded = outcome.reached.context("the bearer opens it")?;
+            assert_eq!(cookie_bytes(&recorded).as_deref(), Some(value), "{kind:?}");
+            // Beside ours: what is text as it came, and nothing in place of what is none.
+            let sent = [b"Cookie: ", ours.as_bytes(), value, b"\r\n"].concat();
+            let outcome = kind.send_bytes(&site, "/api/x", &stranger, &sent).await?;
+            let recorded = outcome.reached.context("the cookie opens it")?;
+            let pairs = value.split(|byte| *byte == b';');
+            let texts: Vec<&str> = pairs
+                .filter_map(|pair| std::str::from_utf8(pair).ok())
+                .map(str::trim)
+                .collect();
+            let kept = Some(texts.join("; ").into_bytes()).filter(|kept| !kept.is_empty());
+            assert_eq!(cookie_bytes(&recorded), kept, "{kind:?}");
+        }
+    }
     Ok(())
 }
 

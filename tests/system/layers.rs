@@ -270,6 +270,7 @@ const ORDER: [(&str, &[&str]); 3] = [
         &[
             "assertion",
             "csrf",
+            "within",
             "refresh_token",
             "revocation",
             "seal",

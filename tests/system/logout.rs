@@ -1,20 +1,27 @@
 //! Signing out, here and elsewhere, and what a user sees of their sessions.
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::raw;
 use harness::system::{ADA, BOB, Client, Method, Mode, System};
 use shared::cookie;
 
 use crate::wire::authority;
 
-/// Signs out with these cookies, byte by byte, through the edge.
-async fn logout_with(system: &System, cookies: &[u8]) -> Result<raw::Answer> {
-    let host = authority(system);
+/// Signs out with these header lines, byte by byte, through the edge.
+async fn logout_by(system: &System, lines: &[u8]) -> Result<raw::Answer> {
     let head = format!(
-        "POST /auth/logout HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\nCookie: "
+        "POST /auth/logout HTTP/1.1\r\nHost: {}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\n",
+        authority(system)
     );
-    let request = [head.as_bytes(), cookies, b"\r\n\r\n"].concat();
+    let request = [head.as_bytes(), lines, b"\r\n"].concat();
     raw::exchange(system.edges[0].addr(), &request).await
+}
+
+/// The same with these cookies.
+async fn logout_with(system: &System, cookies: &[u8]) -> Result<raw::Answer> {
+    logout_by(system, &[b"Cookie: ", cookies, b"\r\n"].concat()).await
 }
 
 fn pairs(client: &Client) -> String {
@@ -39,6 +46,124 @@ async fn a_foreign_cookie_that_is_no_text_does_not_hide_ours() -> Result<()> {
             .expect_problem(401, "session_ended")
             .with_context(|| format!("{foreign:?}"))?;
     }
+    Ok(())
+}
+
+/// Header lines with a session's two tokens, and whether they are read or refused.
+fn ways_to_bring(access: &str, refresh: &str) -> Vec<(Vec<u8>, u16)> {
+    let (a, r) = (cookie::ACCESS, cookie::REFRESH);
+    let basic = |text: &str| STANDARD.encode(text);
+    let text = |lines: String, status| (lines.into_bytes(), status);
+    let garbled = format!("={refresh}\r\n").into_bytes();
+    vec![
+        text(format!("Cookie: {r}={refresh}\r\n"), 204),
+        text(format!("Cookie: {a}={access}\r\n"), 204),
+        // Over several fields, which arrive as one.
+        text(format!("Cookie: a=1\r\nCookie: {r}={refresh}\r\n"), 400),
+        text(format!("Cookie: {r}={refresh}\r\nCookie: a=1\r\n"), 400),
+        text(
+            format!("Cookie: a=1\r\ncookie: b=2; {r}={refresh}; c=3\r\nCOOKIE: d=4\r\n"),
+            204,
+        ),
+        text(
+            format!("Cookie: {a}={access}\r\nCookie: {r}={refresh}\r\n"),
+            400,
+        ),
+        text(format!("Cookie: a=1, {r}={refresh}\r\n"), 400),
+        text(format!("Cookie: a=1,{a}={access}; b=2\r\n"), 400),
+        // Twice, or with another one.
+        text(format!("Cookie: {r}={refresh}; {r}={refresh}\r\n"), 400),
+        text(
+            format!("Cookie: {a}={access}\r\nAuthorization: Bearer {access}\r\n"),
+            400,
+        ),
+        // As no browser sends them.
+        text(format!("Cookie: {}={refresh}\r\n", r.to_uppercase()), 204),
+        text(format!("Cookie: {r}=\"{refresh}\"\r\n"), 204),
+        text(format!("Cookie: {r}={refresh}.; a=1\r\n"), 204),
+        text(format!("Cookie: {a}={refresh}\r\n"), 204),
+        text(format!("Cookie: a=1; kept={refresh}\r\n"), 204),
+        ([b"Cookie: \xff\xfe", garbled.as_slice()].concat(), 204),
+        // Under any scheme.
+        text(format!("Authorization: Bearer {access}\r\n"), 204),
+        text(format!("Authorization: Bearer\t{access}\r\n"), 204),
+        text(format!("Authorization: Bearer {refresh}\r\n"), 204),
+        text(format!("Authorization: Token token=\"{access}\"\r\n"), 204),
+        text(
+            format!("Authorization: Basic eDp5\r\nAuthorization: Bearer {access}\r\n"),
+            204,
+        ),
+        text(
+            format!(
+                "Authorization: Basic {}\r\n",
+                basic(&format!("x:{refresh}"))
+            ),
+            204,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_204_leaves_a_session_open_of_which_a_credential_came() -> Result<()> {
+    let system = System::builder()
+        .setting("MAX_CONCURRENT_SESSIONS", "100")
+        .start()
+        .await?;
+    let ways = ways_to_bring("", "").len();
+    for way in 0..ways {
+        let client = system.login(&BOB).await?;
+        let token = |name| client.cookie(name).context("a cookie");
+        let (access, refresh) = (token(cookie::ACCESS)?, token(cookie::REFRESH)?);
+        let (lines, status) = ways_to_bring(&access, &refresh).swap_remove(way);
+        let answer = logout_by(&system, &lines).await?;
+        let (text, lines) = (answer.text(), String::from_utf8_lossy(&lines).into_owned());
+        assert_eq!(answer.status(), Some(status), "{lines}: {text}");
+        let clears = text.to_ascii_lowercase().contains("set-cookie");
+        assert_eq!(clears, status == 204, "{lines}: {text}");
+        let refreshed = client.refresh().await?;
+        match status {
+            204 => refreshed.expect_problem(401, "session_ended").map(drop),
+            _ => refreshed.expect(200).map(drop),
+        }
+        .context(lines)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_opens_nothing_is_no_reason_to_refuse_a_sign_out() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let refresh = client.cookie(cookie::REFRESH).context("refresh cookie")?;
+    let middle = if refresh[60..].starts_with('x') {
+        "y"
+    } else {
+        "x"
+    };
+    let forged = format!("{}{middle}{}", &refresh[..60], &refresh[61..]);
+    for value in ["", "x", "\"\"", &forged, &refresh[1..], "a.b.c"] {
+        for name in [cookie::ACCESS, cookie::REFRESH] {
+            let answer = logout_with(&system, format!("{name}={value}").as_bytes()).await?;
+            assert_eq!(answer.status(), Some(204), "{name}={value}");
+        }
+    }
+    client.refresh().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_issuer_reads_cookies_over_several_fields_as_one() -> Result<()> {
+    let system = System::builder().edges(0).start().await?;
+    let client = system.issuer_client(0)?;
+    client.sign_in(&BOB).await?.expect(200)?;
+    let fields = pairs(&client).replace("; ", "\r\nCookie: ");
+    let request = format!(
+        "POST /auth/logout HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\nCookie: a=1\r\nCookie: {fields}\r\n\r\n"
+    );
+    let answer = raw::exchange(system.issuers[0].addr(), request.as_bytes()).await?;
+    assert_eq!(answer.status(), Some(204), "{}", answer.text());
+    let refreshed = client.refresh().await?;
+    refreshed.expect_problem(401, "session_ended")?;
     Ok(())
 }
 

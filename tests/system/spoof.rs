@@ -177,19 +177,26 @@ impl Kind {
         client: &Client,
         lines: &str,
     ) -> Result<Outcome> {
+        self.send_bytes(site, path, client, lines.as_bytes()).await
+    }
+
+    /// The same with lines that are no text.
+    pub(crate) async fn send_bytes(
+        self,
+        site: &Site,
+        path: &str,
+        client: &Client,
+        lines: &[u8],
+    ) -> Result<Outcome> {
         let first = format!("{} {path} HTTP/1.1\r\n", self.method);
-        let more = format!("{lines}{}", self.more);
-        let sent = site.exchange(
-            first.as_bytes(),
-            client,
-            more.as_bytes(),
-            self.body.as_bytes(),
-        );
+        let more = [lines, self.more.as_bytes()].concat();
+        let sent = site.exchange(first.as_bytes(), client, &more, self.body.as_bytes());
         let outcome = sent.await?;
         if let Some(recorded) = &outcome.reached {
             ensure!(
                 recorded.method() == self.method && recorded.body() == self.body.as_bytes(),
-                "{self:?} with {lines:?} became {}",
+                "{self:?} with {:?} became {}",
+                String::from_utf8_lossy(lines),
                 recorded.text()
             );
         }

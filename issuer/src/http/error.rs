@@ -20,7 +20,7 @@ pub(super) enum Failure {
     BadCredentials,
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    #[error("two cookies of one name")]
+    #[error("two cookies of one name, or two Cookie headers joined by a comma")]
     SeveralCookies,
     #[error("both a cookie and a bearer token")]
     TwoCredentials,
@@ -91,7 +91,7 @@ impl Failure {
             Self::SeveralCookies => (
                 S::BAD_REQUEST,
                 Code::InvalidRequest,
-                "The same cookie was sent twice.",
+                "The same cookie was sent twice, or in one of several Cookie headers.",
             ),
             Self::TwoCredentials => (
                 S::BAD_REQUEST,

@@ -8,9 +8,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use shared::cookie::{self, Found};
 use shared::id::SessionId;
+use shared::key::KeySet;
 use shared::time::UnixMillis;
 use shared::wire::edge_token_matches;
-use shared::{token, wire};
+use shared::{token, wire, within};
 
 use super::error::Failure;
 use crate::services::Services;
@@ -105,27 +106,23 @@ pub(super) fn is_edge(headers: &HeaderMap, services: &Services) -> bool {
 /// The credentials that came along, none of them checked.
 pub(super) struct Untrusted {
     cookies: String,
-    bearer: Option<String>,
+    authorization: String,
 }
 
 impl Untrusted {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         // HTTP/2 may split the cookies over several headers (RFC 9113 §8.2.3). Other cookies may have bytes that are no
         // text: ours, beside them, must not be overlooked.
-        let cookies: Vec<_> = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        let bearer = text(headers, header::AUTHORIZATION.as_str()).and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| token.trim().to_owned())
-        });
+        let all = |name, separator| {
+            let values = headers.get_all(name).iter();
+            let texts: Vec<_> = values
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
+            texts.join(separator)
+        };
         Self {
-            cookies: cookies.join("; "),
-            bearer,
+            cookies: all(header::COOKIE, "; "),
+            authorization: all(header::AUTHORIZATION, ", "),
         }
     }
 
@@ -136,10 +133,15 @@ impl Untrusted {
 
     /// The access token, from the cookie or the `Authorization` header (RFC 6750 §2.1).
     pub(super) fn access(&self) -> Result<Option<&str>, Failure> {
-        match (one(&self.cookies, cookie::ACCESS)?, self.bearer.as_deref()) {
+        match (one(&self.cookies, cookie::ACCESS)?, self.bearer()) {
             (Some(_), Some(_)) => Err(Failure::TwoCredentials),
             (cookie, bearer) => Ok(cookie.or(bearer)),
         }
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.authorization.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     /// Whether a cookie of ours came along.
@@ -149,31 +151,50 @@ impl Untrusted {
             .any(|name| cookie::find(&self.cookies, name) != Found::Absent)
     }
 
-    /// The sessions that these credentials belong to, expired or not: what a sign-out ends and a sign-in replaces. What
-    /// does not verify names none.
+    /// The sessions that these credentials belong to, expired or not: what a sign-in replaces. What does not verify names
+    /// none.
     ///
     /// # Errors
     /// [`Failure`] where it cannot be known which credential is meant.
     pub(super) fn sessions(&self, services: &Services) -> Result<Vec<SessionId>, Failure> {
-        let refresh = self
-            .refresh()?
-            .and_then(|token| services.minter.open(token).ok());
-        let access = self.access()?.and_then(|token| {
-            let verified = token::verify(
-                token,
-                &services.keyring.verifying(),
-                &services.minter.expected(),
-            );
-            verified.ok().map(|token| token.claims().sid)
-        });
-        let mut ids: Vec<_> = refresh
-            .map(|token| token.sid)
+        let keys = services.keyring.verifying();
+        let offered = [self.refresh()?, self.access()?];
+        let mut ids: Vec<_> = offered
             .into_iter()
-            .chain(access)
+            .flatten()
+            .filter_map(|token| session_of(token, &keys, services))
             .collect();
         ids.dedup();
         Ok(ids)
     }
+
+    /// Every session of which a credential came along, wherever it stands in `Cookie` and `Authorization`: under another
+    /// name or scheme, in quotes, behind bytes that are no text. What a sign-out ends. Whoever holds the credential could
+    /// end the session anyway; and who hears that they are signed out must not have left one open.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be known which credential is meant.
+    pub(super) fn all_sessions(&self, services: &Services) -> Result<Vec<SessionId>, Failure> {
+        let keys = services.keyring.verifying();
+        let mut ids = self.sessions(services)?;
+        let mut look = |token: &str| {
+            if let Some(id) = session_of(token, &keys, services).filter(|id| !ids.contains(id)) {
+                ids.push(id);
+            }
+        };
+        within::each_token(&self.cookies, &mut look);
+        within::each_token(&self.authorization, &mut look);
+        Ok(ids)
+    }
+}
+
+/// The session of an access or a refresh token that is ours.
+fn session_of(token: &str, keys: &KeySet, services: &Services) -> Option<SessionId> {
+    if let Ok(token) = services.minter.open(token) {
+        return Some(token.sid);
+    }
+    let token = token::verify(token, keys, &services.minter.expected()).ok()?;
+    Some(token.claims().sid)
 }
 
 impl FromRequestParts<Arc<Services>> for Untrusted {
@@ -243,8 +264,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn one<'a>(cookies: &'a str, name: &str) -> Result<Option<&'a str>, Failure> {
     match cookie::find(cookies, name) {
         Found::Absent => Ok(None),
-        // Two Cookie headers can arrive as one, joined by a comma, which no token has.
-        Found::One(value) if value.contains(',') => Err(Failure::SeveralCookies),
         Found::One(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Found::Several => Err(Failure::SeveralCookies),
     }
@@ -285,12 +304,28 @@ mod tests {
     fn of_two_cookies_none_is_believed_and_an_empty_one_is_none() {
         let twice = untrusted("__Host-Http-refresh=a; __Host-Http-refresh=b", None);
         assert!(matches!(twice.refresh(), Err(Failure::SeveralCookies)));
-        let joined = untrusted("__Host-Http-refresh=a, __Host-Http-refresh=b", None);
-        assert!(matches!(joined.refresh(), Err(Failure::SeveralCookies)));
+        for joined in [
+            "__Host-Http-refresh=a, __Host-Http-refresh=b",
+            "a=1, __Host-Http-refresh=b",
+            "__Host-Http-refresh=a, b=1",
+        ] {
+            let joined = untrusted(joined, None);
+            assert!(matches!(joined.refresh(), Err(Failure::SeveralCookies)));
+        }
         assert_eq!(
             untrusted("__Host-Http-refresh=", None).refresh().unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn cookies_over_several_headers_are_read_as_one() {
+        let values = ["a=1", "__Host-Http-refresh=tok"].map(HeaderValue::from_static);
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::COOKIE, value);
+        }
+        assert_eq!(Untrusted::of(&headers).refresh().unwrap(), Some("tok"));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::Kind;
 
-/// `POST /auth/logout`: ends what the cookies belong to, the expired ones too, and clears them. Without a session the
-/// answer is the same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success
+/// `POST /auth/logout`: ends what the credentials belong to, the expired ones too, and clears the cookies. Without a session
+/// the answer is the same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success
 /// must not be claimed.
 pub(super) async fn logout(
     State(services): State<Arc<Services>>,
@@ -24,7 +24,7 @@ pub(super) async fn logout(
     untrusted: Untrusted,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let held = untrusted.sessions(&services)?;
+    let held = untrusted.all_sessions(&services)?;
     if !held.is_empty() {
         let mut tx = services.store.tx("logout").await?;
         let from = client.event(Kind::SessionEnded);

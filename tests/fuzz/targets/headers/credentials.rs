@@ -95,7 +95,7 @@ fn is_bearer(part: &str) -> bool {
 
 /// A token that says it is ours is seen beside whatever else, and no other.
 fn check_own(authorization: &str, token: Token) {
-    let is_own = |header: &str| token::untrusted_is_within(header, SITE);
+    let is_own = |header: &str| credential::holds_own_token(header, SITE);
     let text = token.text();
     let says_so = token != Token::OtherSite;
     assert_eq!(token::untrusted_is_from(text, SITE), says_so);
