@@ -19,8 +19,8 @@ function wayHere(request, env) {
 	const place = isAtCloudflare(request);
 	const said = forwarding(env, place === true);
 	const [proto, host, header, peer, list] = said === undefined ? [] : said.split("\n");
-	const found = { proto, host, header, isPeer: peer === "peer", list: list === "append" ? FOR : "" };
-	if (said !== undefined && place !== undefined) way = found;
+	const found = { proto, host, header, isPeer: peer === "peer", list: list === "append" ? FOR : "", isSettled: place !== undefined };
+	if (said !== undefined && found.isSettled) way = found;
 	return found;
 }
 

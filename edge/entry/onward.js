@@ -143,7 +143,7 @@ class Outgoing {
 	// Whether a difference to what comes next would be seen and could be set, and this is not too long to keep. The runtime
 	// tells `Set-Cookie` line by line, and a name that comes twice cannot be set twice.
 	canFollow() {
-		if (this.chars > MOST_CHARS || this.names.includes("set-cookie")) return false;
+		if (this.chars > MOST_CHARS || this.names.includes("set-cookie") || !this.forwarded.way.isSettled) return false;
 		return this.values.every((value) => value === null || PLAIN.test(value));
 	}
 

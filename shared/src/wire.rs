@@ -7,7 +7,7 @@ use crate::base64url;
 use crate::rejection::Code;
 use crate::secret::{Purpose, RootSecret};
 
-/// Header names, in lower case. All begin with `portcullis`; from outside, none that does is believed (`edge/entry/onward.js`).
+/// Header names, in lower case. All begin with `portcullis`; from outside, none that does is believed (`edge/entry/untrusted.js`).
 pub mod header {
     /// Proves to the issuer that a request comes from an edge: see [`edge_token`](super::edge_token).
     pub const EDGE_TOKEN: &str = "portcullis-edge-token";

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use harness::raw::{Recorded, Recorder};
 use harness::system::{BOB, Builder, Client, Method, System};
+use harness::workerd::CF_HEADER;
 use serde_json::json;
 
 use crate::spoof::{KINDS, site, site_from};
@@ -349,6 +350,35 @@ async fn a_trusted_proxys_list_stands_before_the_client() -> Result<()> {
     let outcome = proxied.get("/open/x", &stranger, lines).await?;
     let recorded = outcome.reached.context("it passes")?;
     assert_eq!(told(&recorded)[0], ["198.51.100.1, 192.0.2.1"]);
+    Ok(())
+}
+
+/// At Cloudflare a request names its data centre, and `CF-Connecting-IP` is the platform's own. Elsewhere it is anybody's.
+#[tokio::test]
+async fn what_cloudflare_writes_is_true_there_alone() -> Result<()> {
+    for (cf, is_true) in [
+        (r#"{"colo": "AMS"}"#, true),
+        (r#"{"clientIp": "192.0.2.9:4711"}"#, false),
+    ] {
+        let site = site_from(System::builder().with_cf()).await?;
+        let client = site.system.client()?;
+        for address in ["192.0.2.7", "192.0.2.7", "2001:db8::1"] {
+            let lines = format!(
+                "{CF_HEADER}: {cf}\r\nCF-Connecting-IP: {address}\r\nCF_Connecting_IP: 192.0.2.66\r\nX-Real-IP: 192.0.2.66\r\n"
+            );
+            for kind in KINDS {
+                let outcome = kind.send(&site, "/open/x", &client, &lines).await?;
+                let recorded = outcome.reached.with_context(|| outcome.answer.text())?;
+                let text = recorded.text();
+                let [forwarded_for, ..] = told(&recorded);
+                let seen = if is_true { address } else { "192.0.2.9" };
+                assert_eq!(forwarded_for, [seen], "{kind:?} {text}");
+                let kept = Vec::from_iter(is_true.then_some(address));
+                assert_eq!(recorded.values("cf-connecting-ip"), kept, "{text}");
+                ensure!(!text.contains("192.0.2.66"), "{text}");
+            }
+        }
+    }
     Ok(())
 }
 

@@ -35,11 +35,13 @@ fuzz_target!(|values: Vec<Value<'_>>| {
         (cookie::REFRESH, read.refresh()),
     ] {
         assert_eq!(found, cookie::find(&header, name));
-        let named = header.split([';', ',']).filter(|part| is_guarded(name, part));
+        let named = header
+            .split([';', ','])
+            .filter(|part| is_guarded(name, part));
         // A comma may part two headers or belong to a value: what stands by one is not believed.
-        let by_comma = header.split(';').any(|pair| {
-            pair.contains(',') && pair.split(',').any(|part| is_guarded(name, part))
-        });
+        let by_comma = header
+            .split(';')
+            .any(|pair| pair.contains(',') && pair.split(',').any(|part| is_guarded(name, part)));
         match (found, named.count()) {
             (Found::Absent, named) => assert_eq!(named, 0, "{name} in {header:?}"),
             (Found::One(value), named) => {

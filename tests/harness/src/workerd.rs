@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::process::{Process, Stop, serial};
@@ -68,7 +68,12 @@ pub struct Options {
     pub texts: Vec<(String, String)>,
     /// The rules.
     pub routes: Value,
+    /// Whether each request's `cf` is what its header [`CF_HEADER`] says: as at Cloudflare, if that names a data centre.
+    pub has_cf: bool,
 }
+
+/// See [`Options::has_cf`].
+pub const CF_HEADER: &str = "test-cf";
 
 /// A running workerd.
 #[derive(Debug)]
@@ -84,7 +89,7 @@ impl Workerd {
     /// It does not come up; the message holds the end of its log.
     pub async fn start(npm: &Npm, options: &Options) -> Result<Self> {
         let folder = workspace::scratch()?.join(format!("workerd-{}", serial()));
-        lay_out(&folder, &options.worker)?;
+        lay_out(&folder, options)?;
         let process = spawn(npm, &folder, options)?;
         let addr = SocketAddr::from(([127, 0, 0, 1], options.port));
         process.listening(addr, START_LIMIT).await?;
@@ -120,17 +125,20 @@ impl Workerd {
 }
 
 /// The shipped configuration and the built worker, in a folder of their own, with the clock module as the main one.
-fn lay_out(folder: &Path, worker: &Path) -> Result<()> {
+fn lay_out(folder: &Path, options: &Options) -> Result<()> {
     let (edge, target) = (folder.join("edge"), folder.join("target/edge"));
     for made in [&edge, &target] {
         std::fs::create_dir_all(made).context("cannot make a folder for workerd")?;
     }
     for file in [worker_build::ENTRY, worker_build::WASM] {
-        std::fs::copy(worker.join(file), target.join(file))
+        std::fs::copy(options.worker.join(file), target.join(file))
             .with_context(|| format!("the worker has no {file}"))?;
     }
-    let shipped = std::fs::read_to_string(workspace::root().join("edge/workerd.capnp"))
+    let mut shipped = std::fs::read_to_string(workspace::root().join("edge/workerd.capnp"))
         .context("cannot read edge/workerd.capnp")?;
+    if options.has_cf {
+        shipped = with_cf(&shipped)?;
+    }
     std::fs::write(edge.join("clock.js"), CLOCK_MODULE).context("cannot write the clock module")?;
     std::fs::write(edge.join("workerd.capnp"), with_clock(&shipped)?)
         .context("cannot write workerd's configuration")
@@ -147,6 +155,17 @@ fn with_clock(config: &str) -> Result<String> {
     Ok(format!(
         "{before}    (name = \"clock.js\", esModule = embed \"clock.js\"),\n{after}"
     ))
+}
+
+/// The configuration with a socket that takes `cf` from a header.
+fn with_cf(config: &str) -> Result<String> {
+    let socket = "http = (), service = \"edge\"";
+    ensure!(
+        config.matches(socket).count() == 1,
+        "edge/workerd.capnp has no socket for the edge"
+    );
+    let other = format!("http = (cfBlobHeader = \"{CF_HEADER}\"), service = \"edge\"");
+    Ok(config.replace(socket, &other))
 }
 
 fn spawn(npm: &Npm, folder: &Path, options: &Options) -> Result<Process> {
@@ -181,6 +200,8 @@ mod tests {
     fn the_clock_comes_first() {
         let config = with_clock(&shipped()).unwrap();
         assert!(config.find("clock.js").unwrap() < config.find("entry.js\"").unwrap());
+        let config = with_cf(&shipped()).unwrap();
+        assert!(config.contains("cfBlobHeader"), "{config}");
         assert!(with_clock("nothing").is_err());
     }
 
@@ -220,6 +241,7 @@ mod tests {
             inspector: None,
             texts: Vec::new(),
             routes: Value::Array(Vec::new()),
+            has_cf: false,
         };
         let npm = crate::setup::npm::ready().unwrap();
         let workerd = Workerd::start(&npm, &options).await.unwrap();

@@ -39,7 +39,10 @@ impl Headers<'_> {
     }
 }
 
-fn taken<'a>(cookies: &'a Cookies, authorization: &'a str) -> Result<Credential<'a>, BadCredential> {
+fn taken<'a>(
+    cookies: &'a Cookies,
+    authorization: &'a str,
+) -> Result<Credential<'a>, BadCredential> {
     credential::take(cookies, Some(authorization))
 }
 
@@ -104,7 +107,11 @@ fn check_own(authorization: &str, token: Token) {
         format!("bearer\t{text} ,{authorization}"),
         format!("Token token=\"{text}\", {authorization}"),
     ] {
-        assert_eq!(is_own(&header), says_so || is_own(authorization), "{header:?}");
+        assert_eq!(
+            is_own(&header),
+            says_so || is_own(authorization),
+            "{header:?}"
+        );
     }
     let no_cookies = cookie::read("");
     if let Ok(Credential::Bearer(token)) = taken(&no_cookies, authorization)

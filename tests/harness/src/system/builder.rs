@@ -35,6 +35,7 @@ pub struct Builder {
     routes: Option<Value>,
     kv_lag: Option<Lag>,
     inspected: bool,
+    has_cf: bool,
 }
 
 impl Default for Builder {
@@ -49,6 +50,7 @@ impl Default for Builder {
             routes: None,
             kv_lag: None,
             inspected: false,
+            has_cf: false,
         }
     }
 }
@@ -93,6 +95,13 @@ impl Builder {
     #[must_use]
     pub fn edge_setting(mut self, name: &str, value: &str) -> Self {
         self.edge_settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Requests may say in the header [`workerd::CF_HEADER`] what their `cf` is, as if the edges were Cloudflare's.
+    #[must_use]
+    pub const fn with_cf(mut self) -> Self {
+        self.has_cf = true;
         self
     }
 
@@ -213,6 +222,7 @@ impl Builder {
             inspector: self.inspected.then(ports::free).transpose()?,
             texts: texts.into_iter().collect(),
             routes,
+            has_cf: self.has_cf,
         })
     }
 }
