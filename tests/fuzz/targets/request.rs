@@ -214,7 +214,8 @@ fn is_plainly_good(came: Came<'_>, known: Known<'_>) -> bool {
 /// Whether nobody is asked who they are.
 fn is_open(came: Came<'_>, rule: &Rule) -> bool {
     rule.access == Access::Public
-        || (rule.cors == Cors::ByOrigin && is_preflight(came.method, came.wanted_method, came.origin))
+        || (rule.cors == Cors::ByOrigin
+            && is_preflight(came.method, came.wanted_method, came.origin))
 }
 
 fn check_pass(came: Came<'_>, known: Known<'_>, pass: &Pass<'_>) {
