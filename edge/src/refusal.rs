@@ -44,6 +44,11 @@ pub enum Refusal {
         "no session came back from the sign-in page: if you have just signed in, this browser blocks cookies for this site"
     )]
     CookiesBlocked,
+    /// No session, and an address that the sign-in page cannot lead back to.
+    #[error(
+        "you are not signed in, and this address is too long for the sign-in page to lead back to: sign in, then open it again"
+    )]
+    WayBackTooLong,
     /// The session was ended.
     #[error("the session has ended")]
     SessionEnded,

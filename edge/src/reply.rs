@@ -1,11 +1,16 @@
 //! What a refused client gets: the one table of status codes of this crate, and the forms an answer can have.
 
 use shared::rejection::{Code, Rejection};
-use shared::wire::{PROBLEM_JSON, Problem};
+use shared::wire::{MAX_RETURN_TO, PROBLEM_JSON, Problem};
 
 use crate::refusal::Refusal;
 use crate::rule::cors::{Headers, Readable};
 use crate::target::{Target, escape};
+
+const SIGN_IN: &str = "/auth/login";
+
+/// The longest way to the sign-in page, in octets. Cloudflare takes URLs of 16 KB, and the site's name is part of them.
+const MAX_WAY: usize = 16_000;
 
 /// An answer of the edge's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +49,10 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::Hidden | Refusal::Respelled => (404, Code::NotFound),
         Refusal::Method => (501, Code::InvalidRequest),
         Refusal::TooLarge => (413, Code::InvalidRequest),
-        Refusal::Anonymous | Refusal::SignInTooOld(_) | Refusal::CookiesBlocked => {
-            (401, Code::Unauthenticated)
-        }
+        Refusal::Anonymous
+        | Refusal::SignInTooOld(_)
+        | Refusal::CookiesBlocked
+        | Refusal::WayBackTooLong => (401, Code::Unauthenticated),
         Refusal::Token(rejection) => (401, rejection.code()),
         Refusal::ClocksDiffer => (401, Code::TokenExpired),
         Refusal::SessionEnded => (401, Code::SessionEnded),
@@ -88,23 +94,29 @@ impl Reply {
             let body = Problem::new(code, status, refusal.to_string()).to_json();
             return Self::new(refusal, status, PROBLEM_JSON, body);
         }
-        if status == 401 && signing_in_helps(refusal) && !comes_from_sign_in(asker) {
-            return Self::redirect(refusal, asker.url);
-        }
-        // Whoever comes from the sign-in page without a session gains nothing by being sent there again.
-        let refusal = match refusal {
-            Refusal::Anonymous => &Refusal::CookiesBlocked,
-            Refusal::SignInTooOld(_) | Refusal::Token(Rejection::NotYetValid) => {
-                &Refusal::ClocksDiffer
+        let way = sign_in(asker.url);
+        let refusal = if status == 401 && signing_in_helps(refusal) && !comes_from_sign_in(asker) {
+            match way {
+                Some(way) => return Self::redirect(refusal, way),
+                None => &Refusal::WayBackTooLong,
             }
-            other => other,
+        } else {
+            // Whoever comes from the sign-in page without a session gains nothing by being sent there again.
+            match refusal {
+                Refusal::Anonymous => &Refusal::CookiesBlocked,
+                Refusal::SignInTooOld(_) | Refusal::Token(Rejection::NotYetValid) => {
+                    &Refusal::ClocksDiffer
+                }
+                other => other,
+            }
         };
-        let page = page(code, status, &refusal.to_string(), &sign_in(asker.url));
+        let way = way.as_deref().unwrap_or(SIGN_IN);
+        let page = page(code, status, &refusal.to_string(), way);
         Self::new(refusal, status, "text/html; charset=utf-8", page)
     }
 
-    fn redirect(refusal: &Refusal, url: &str) -> Self {
-        let mut location = sign_in(url);
+    fn redirect(refusal: &Refusal, way: String) -> Self {
+        let mut location = way;
         if matches!(refusal, Refusal::SignInTooOld(_)) {
             location.push_str("&prompt=login");
         }
@@ -155,7 +167,7 @@ fn challenge(refusal: &Refusal, status: u16) -> Option<String> {
         Refusal::Role(_) => r#" error="insufficient_scope","#.to_owned(),
         Refusal::Credential(_) => r#" error="invalid_request","#.to_owned(),
         // RFC 6750 §3.1: no error code where no credential came.
-        Refusal::Anonymous | Refusal::CookiesBlocked => {
+        Refusal::Anonymous | Refusal::CookiesBlocked | Refusal::WayBackTooLong => {
             return Some(r#"Bearer realm="portcullis""#.to_owned());
         }
         _ if status == 401 => r#" error="invalid_token","#.to_owned(),
@@ -167,11 +179,12 @@ fn challenge(refusal: &Refusal, status: u16) -> Option<String> {
     ))
 }
 
-/// The sign-in page, which leads back to `url`.
-fn sign_in(url: &str) -> String {
+/// The sign-in page, which leads back to `url`; none if that is too long. The query is what the browser sent; a fragment is
+/// never sent, the browser keeps it over the redirects (RFC 9110 §10.2.2).
+fn sign_in(url: &str) -> Option<String> {
     let target = Target::parse(url);
     let return_to = target.as_ref().map_or("/".into(), Target::path_and_query);
-    let mut page = String::from("/auth/login?return_to=");
+    let mut page = [SIGN_IN, "?return_to="].concat();
     for byte in return_to.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             page.push(char::from(byte));
@@ -179,7 +192,7 @@ fn sign_in(url: &str) -> String {
             escape(byte, &mut page);
         }
     }
-    page
+    (return_to.len() <= MAX_RETURN_TO && page.len() <= MAX_WAY).then_some(page)
 }
 
 /// Whether another sign-in can lead to another answer. It mends no clock, and a redirect would come back for ever.
@@ -193,11 +206,10 @@ const fn signing_in_helps(refusal: &Refusal) -> bool {
 /// Whether a browser was just led here by the sign-in page. That page is ours and lets browsers say so
 /// (`Referrer-Policy: same-origin`); where one does not, the sign-in page comes again, once per try.
 fn comes_from_sign_in(asker: Asker<'_>) -> bool {
-    const PAGE: &str = "/auth/login";
     let path = asker
         .referer
         .and_then(|referer| referer.strip_prefix(asker.site));
-    path.and_then(|path| path.strip_prefix(PAGE))
+    path.and_then(|path| path.strip_prefix(SIGN_IN))
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['?', '/', '#']))
 }
 

@@ -44,6 +44,12 @@ async fn a_script_of_another_site_reads_what_the_rule_lets_it_read() -> Result<(
     run("cross-origin.mjs", &[site, &page, &token, "token_expired"]).await
 }
 
+#[tokio::test]
+async fn every_address_comes_back_with_its_query_and_its_fragment() -> Result<()> {
+    let system = System::start().await?;
+    run("way-back.mjs", system.public_url()).await
+}
+
 /// Runs a script of `browser/` with Node and the Chromium of the set-up.
 async fn run(script: &str, arguments: &[&str]) -> Result<()> {
     let (npm, chromium) = tokio::task::spawn_blocking(|| {

@@ -78,8 +78,8 @@ async fn a_form_leads_back_to_where_the_user_wanted_to_go() -> Result<()> {
 
     let page = client.navigate(&to).await?.expect(200)?;
     ensure!(
-        page.text().contains("/app/report?month=5&#38;x=%26"),
-        "the form carries return_to: {}",
+        page.text().contains("<form method=\"post\">"),
+        "the form is sent to the page's own URL: {}",
         page.text()
     );
     let policy = page
@@ -91,12 +91,8 @@ async fn a_form_leads_back_to_where_the_user_wanted_to_go() -> Result<()> {
     );
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
 
-    let fields = [
-        ("email", BOB.email),
-        ("password", BOB.password),
-        ("return_to", "/app/report?month=5&x=%26"),
-    ];
-    let answer = client.submit("/auth/login", &fields).await?.expect(303)?;
+    let fields = [("email", BOB.email), ("password", BOB.password)];
+    let answer = client.submit(&to, &fields).await?.expect(303)?;
     assert_eq!(answer.location(), Some("/app/report?month=5&x=%26"));
     let received = client
         .navigate("/app/report?month=5&x=%26")
@@ -106,33 +102,6 @@ async fn a_form_leads_back_to_where_the_user_wanted_to_go() -> Result<()> {
         received.text().contains(BOB.roles[0]),
         "the origin's page says who it is"
     );
-    Ok(())
-}
-
-#[tokio::test]
-async fn return_to_leads_nowhere_else() -> Result<()> {
-    let system = System::start().await?;
-    for elsewhere in [
-        "https://evil.example",
-        "//evil.example",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "javascript:alert(1)",
-        "/\tevil",
-        "",
-    ] {
-        let client = system.client()?;
-        let fields = [
-            ("email", BOB.email),
-            ("password", BOB.password),
-            ("return_to", elsewhere),
-        ];
-        let answer = client.submit("/auth/login", &fields).await?;
-        match answer.status() {
-            303 => assert_eq!(answer.location(), Some("/"), "{elsewhere:?}"),
-            status => assert_eq!(status, 400, "{elsewhere:?}"),
-        }
-    }
     Ok(())
 }
 

@@ -30,6 +30,7 @@ mod publishing;
 mod refresh;
 mod renewal;
 mod resets;
+mod return_to;
 mod settings;
 mod shutdown;
 mod spoof;

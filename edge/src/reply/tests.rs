@@ -44,6 +44,7 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::Method, 501, "invalid_request"),
         (Refusal::TooLarge, 413, "invalid_request"),
         (Refusal::CookiesBlocked, 401, "unauthenticated"),
+        (Refusal::WayBackTooLong, 401, "unauthenticated"),
         (Refusal::ClocksDiffer, 401, "token_expired"),
         (Refusal::Hidden, 404, "not_found"),
         (Refusal::Respelled, 404, "not_found"),
@@ -128,6 +129,70 @@ fn a_browser_gets_the_sign_in_page_or_a_page() {
     }
     let early = Reply::refuse(&Refusal::Token(Rejection::NotYetValid), BROWSER);
     assert!(early.status == 401 && early.body.contains("clocks"));
+}
+
+#[test]
+fn a_query_comes_back_as_it_was_sent() {
+    for odd in (0x21_u8..=0x7e).map(char::from) {
+        // Browsers send these escaped in a query (URL Standard §1.3).
+        if matches!(odd, '"' | '#' | '<' | '>' | '\'') {
+            continue;
+        }
+        let url = format!("https://site.test/app/x?q={odd}&r=%2F%zz%{odd}");
+        let reply = Reply::refuse(
+            &Refusal::Anonymous,
+            Asker {
+                url: &url,
+                ..BROWSER
+            },
+        );
+        let location = header(&reply, "Location").unwrap();
+        let (_, parameter) = location.split_once("?return_to=").unwrap();
+        assert_eq!(
+            unescaped(parameter),
+            format!("/app/x?q={odd}&r=%2F%zz%{odd}"),
+            "{location}"
+        );
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        if let (b'%', [high, low, behind @ ..]) = (first, behind) {
+            let digits = [*high, *low];
+            let digits = std::str::from_utf8(&digits).unwrap();
+            bytes.push(u8::from_str_radix(digits, 16).unwrap());
+            rest = behind;
+        } else {
+            bytes.push(*first);
+            rest = behind;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn an_address_too_long_to_come_back_to_ends_in_a_page_that_says_so() {
+    // Plain, and where nearly every octet becomes three.
+    for (octet, most) in [('x', 8_000), ('=', 5_320)] {
+        let of = |octets: usize| {
+            let query = String::from(octet).repeat(octets - "/app/?".len());
+            format!("https://site.test/app/?{query}")
+        };
+        let ask = |url: &str| Reply::refuse(&Refusal::Anonymous, Asker { url, ..BROWSER });
+        let longest = ask(&of(most));
+        assert_eq!(longest.status, 303);
+        assert!(header(&longest, "Location").unwrap().len() <= MAX_WAY);
+        let longer = ask(&of(8_001));
+        assert_eq!((longer.status, header(&longer, "Location")), (401, None));
+        assert!(
+            longer.body.contains("too long") && longer.body.contains("href=\"/auth/login\""),
+            "{}",
+            longer.body
+        );
+    }
 }
 
 fn from(referer: &str, refusal: &Refusal) -> Reply {

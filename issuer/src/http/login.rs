@@ -16,7 +16,7 @@ use shared::id::UserId;
 
 use super::error::{Failure, Told};
 use super::extract::{Client, Untrusted};
-use super::return_to;
+use super::return_to::{self, BadReturn};
 use super::view::Current;
 use crate::mint::Minted;
 use crate::services::Services;
@@ -30,62 +30,61 @@ use body::{Credentials, Sent};
 /// Where a form leads that does not say where to.
 const HOME: &str = "/";
 
+const ELSEWHERE: Failure = Failure::BadRequest(
+    "return_to must be a path of this site, and not one under /auth/ or /oauth/.",
+);
+
+/// What to say of a `return_to` past the limit. Signing in still works, and leads home.
+const TOO_LONG: Failure = Failure::BadRequest(
+    "The address to come back to is longer than 8,000 characters. Sign in, then open it again.",
+);
+
 #[derive(Default, Deserialize)]
 pub(super) struct PageQuery {
     return_to: Option<String>,
 }
 
-#[derive(Template)]
+/// The form has no `action`: browsers post it to the page's own URL, and so keep the query, with `return_to` in it, and the
+/// fragment, which no server ever sees. The redirect after it names no fragment and inherits that one (RFC 9110 §10.2.2).
+#[derive(Default, Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     email: &'a str,
-    return_to: &'a str,
+    /// Only where it came in a body: the page's URL does not hold it then.
+    return_to: Option<&'a str>,
     message: Option<&'a str>,
 }
 
-/// `GET /auth/login`: the page. A `return_to` that leads elsewhere is left out.
+/// `GET /auth/login`: the page. A `return_to` that leads elsewhere counts for nothing; of one that is too long it says so.
 pub(super) async fn page(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Failure> {
     let query = query.map(|Query(query)| query).unwrap_or_default();
-    let return_to = query
-        .return_to
-        .as_deref()
-        .and_then(return_to::checked)
-        .unwrap_or(HOME);
-    render(
-        StatusCode::OK,
-        &LoginPage {
-            email: "",
-            return_to,
-            message: None,
-        },
-    )
+    match query.return_to.as_deref().map(return_to::checked) {
+        Some(Err(BadReturn::TooLong)) => explain(TOO_LONG, LoginPage::default()),
+        Some(Ok(_) | Err(BadReturn::Elsewhere)) | None => {
+            render(StatusCode::OK, &LoginPage::default())
+        }
+    }
 }
 
-/// `POST /auth/login`, from the page's form or as JSON.
+/// `POST /auth/login`, from the page's form or as JSON. A form says where to come back to in its body or in its URL.
 pub(super) async fn sign_in(
     State(services): State<Arc<Services>>,
     client: Client,
     untrusted: Untrusted,
+    query: Result<Query<PageQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
-    let sent = body::parse(&headers, &body.map_err(|_| Failure::Body)?)?;
-    let (credentials, by_form) = match sent {
-        Sent::Form(credentials) => (credentials, true),
-        Sent::Json(credentials) => (credentials, false),
-    };
-    let return_to = credentials.return_to.as_deref().map(return_to::checked);
-    if !by_form && return_to == Some(None) {
-        return Err(Failure::BadRequest(
-            "return_to must be a path of this site.",
-        ));
-    }
-    let return_to = return_to.flatten().unwrap_or(HOME);
-    match begin(&services, &client, &untrusted, &credentials).await {
-        Ok(started) if by_form => Ok(redirect(return_to, &started.minted)),
-        Ok(started) => {
+    match body::parse(&headers, &body.map_err(|_| Failure::Body)?)? {
+        Sent::Json(credentials) => {
+            match credentials.return_to.as_deref().map(return_to::checked) {
+                Some(Err(BadReturn::TooLong)) => return Err(TOO_LONG),
+                Some(Err(BadReturn::Elsewhere)) => return Err(ELSEWHERE),
+                Some(Ok(_)) | None => {}
+            }
+            let started = begin(&services, &client, &untrusted, &credentials).await?;
             let current = Current::new(
                 &started.user,
                 &started.session,
@@ -93,8 +92,28 @@ pub(super) async fn sign_in(
             );
             Ok((set_cookies(&started.minted), Json(current)).into_response())
         }
-        Err(failure) if by_form => explain(failure, &credentials.email, return_to),
-        Err(failure) => Err(failure),
+        Sent::Form(credentials) => {
+            let mut page = LoginPage {
+                email: &credentials.email,
+                ..LoginPage::default()
+            };
+            let sent = credentials.return_to.as_deref();
+            let checked = sent.map(return_to::checked);
+            if checked == Some(Err(BadReturn::TooLong)) {
+                return explain(TOO_LONG, page);
+            }
+            page.return_to = sent.filter(|_| matches!(checked, Some(Ok(_))));
+            let asked = query.map(|Query(query)| query).unwrap_or_default();
+            // Of what is wrong with the URL's, the page has told.
+            let return_to = checked
+                .or_else(|| asked.return_to.as_deref().map(return_to::checked))
+                .and_then(Result::ok)
+                .unwrap_or(HOME.into());
+            match begin(&services, &client, &untrusted, &credentials).await {
+                Ok(started) => Ok(redirect(&return_to, &started.minted)),
+                Err(failure) => explain(failure, page),
+            }
+        }
     }
 }
 
@@ -177,8 +196,8 @@ fn redirect(to: &str, minted: &Minted) -> Response {
         .into_response()
 }
 
-/// The page once more, saying why, with everything but the password kept.
-fn explain(failure: Failure, email: &str, return_to: &str) -> Result<Response, Failure> {
+/// The page, saying what is wrong, with everything but the password kept.
+fn explain(failure: Failure, page: LoginPage<'_>) -> Result<Response, Failure> {
     let told = failure.told();
     let message = if told.detail.is_empty() {
         told.code.title()
@@ -188,9 +207,8 @@ fn explain(failure: Failure, email: &str, return_to: &str) -> Result<Response, F
     let mut response = render(
         told.status,
         &LoginPage {
-            email,
-            return_to,
             message: Some(message),
+            ..page
         },
     )?;
     response.extensions_mut().insert(Told {
@@ -212,7 +230,7 @@ mod tests {
     fn the_page_keeps_the_address_and_escapes_it() {
         let page = LoginPage {
             email: "\"><script>",
-            return_to: "/a?b=\"",
+            return_to: Some("/a?b=\""),
             message: Some("No <b>"),
         };
         let html = page.render().unwrap();
