@@ -21,10 +21,11 @@ function withCookies(response, cookies) {
 	return answer;
 }
 
-// The answer of a guarded route, which shared caches may keep only if rule and origin say so.
-export function restrained(response, originDecides) {
+// The answer of a guarded route, which shared caches may keep only if rule (`keeping`, as in `Onward::encode`) and origin say
+// so, and nobody if the rule says that.
+export function restrained(response, keeping) {
 	const { said, targeted } = caching(response);
-	const control = instead(said, targeted.length > 0, originDecides);
+	const control = keeping === "n" ? "no-store" : instead(said, targeted.length > 0, keeping === "o");
 	return control === undefined || response.status === 101 ? response : copied(response, control, targeted);
 }
 

@@ -39,7 +39,7 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
 		try {
-			const answer = head[2] === " " ? response : restrained(response, head[2] === "o");
+			const answer = head[2] === " " ? response : restrained(response, head[2]);
 			return cors === undefined ? answer : readable(answer, cors, inbound.get("origin"));
 		} catch (error) {
 			return broken(error);

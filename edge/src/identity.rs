@@ -45,6 +45,8 @@ pub enum Keeping {
     Private,
     /// Nobody but the client, unless the origin says so itself.
     AsOriginSays,
+    /// Nobody.
+    Nobody,
 }
 
 impl From<Cache> for Keeping {
@@ -52,6 +54,7 @@ impl From<Cache> for Keeping {
         match rule {
             Cache::Private => Self::Private,
             Cache::Origin => Self::AsOriginSays,
+            Cache::NoStore => Self::Nobody,
         }
     }
 }
@@ -208,7 +211,7 @@ impl<'a> Onward<'a> {
         }
     }
 
-    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`); the URL; the assertion, or
+    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`, `n`); the URL; the assertion, or
     /// nothing; in any number, `+` with a `Set-Cookie` for the answer; at most one `@` with whose scripts may read it; the
     /// names of the headers to take off, between commas, beside those that never go on; then pairs of lines in any number: a
     /// name and the value to set on the request. What is the same for all requests with one `Cookie` header comes last. No
@@ -228,6 +231,7 @@ impl<'a> Onward<'a> {
             Keeping::AsSaid => ' ',
             Keeping::Private => 'p',
             Keeping::AsOriginSays => 'o',
+            Keeping::Nobody => 'n',
         });
         text.push('\n');
         text.extend([&self.url, "\n", &self.assertion, "\n"]);

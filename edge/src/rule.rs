@@ -46,6 +46,9 @@ pub enum Cache {
     Private,
     /// Shared caches too, where the origin says so itself.
     Origin,
+    /// Nobody: the browser asks again even when its user goes back to the page.
+    #[serde(rename = "no-store")]
+    NoStore,
 }
 
 /// The paths that a rule names.

@@ -47,7 +47,20 @@ async fn a_script_of_another_site_reads_what_the_rule_lets_it_read() -> Result<(
 #[tokio::test]
 async fn every_address_comes_back_with_its_query_and_its_fragment() -> Result<()> {
     let system = System::start().await?;
-    run("way-back.mjs", system.public_url()).await
+    run("way-back.mjs", &[system.public_url()]).await
+}
+
+#[tokio::test]
+async fn back_after_a_sign_out_shows_nothing() -> Result<()> {
+    let system = System::builder()
+        .routes(json!([
+            {"path": "/", "access": "public"},
+            {"path": "/app/*", "access": "user"},
+            {"path": "/app/never/*", "access": "user", "cache": "no-store"},
+        ]))
+        .start()
+        .await?;
+    run("back.mjs", &[system.public_url()]).await
 }
 
 /// Runs a script of `browser/` with Node and the Chromium of the set-up.

@@ -15,6 +15,7 @@ async fn site() -> Result<(System, Nginx)> {
             {"path": "/api/test/*", "access": "user", "api": true},
             {"path": "/api/test/caching/open/*", "access": "public"},
             {"path": "/api/test/caching/shared/*", "access": "user", "api": true, "cache": "origin"},
+            {"path": "/api/test/caching/never/*", "access": "user", "api": true, "cache": "no-store"},
         ]))
         .start()
         .await?;
@@ -167,6 +168,28 @@ async fn the_same_text_is_judged_by_rule_and_headers_each_time() -> Result<()> {
         let answer = bob.get(&path).await?.expect(200)?;
         assert_eq!(answer.header("cache-control"), Some(said), "{path}");
         assert_eq!(answer.header(TARGETED).is_some(), stays, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_store_by_rule_is_said_whatever_the_origin_says() -> Result<()> {
+    let (system, _) = site().await?;
+    let bob = system.login(&BOB).await?;
+    for said in [
+        "",
+        "control=public,max-age=60",
+        "control=private,immutable",
+        "control=no-store",
+        "control=no-store&targeted=cdn-cache-control",
+        "targeted=Surrogate-Control,X-Accel-Expires",
+    ] {
+        let path = format!("/api/test/caching/never/x?{said}");
+        let answer = bob.get(&path).await?.expect(200)?;
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{said}");
+        for name in ["cdn-cache-control", "surrogate-control", "x-accel-expires"] {
+            ensure!(answer.header(name).is_none(), "{said}: {name}");
+        }
     }
     Ok(())
 }

@@ -227,6 +227,37 @@ async fn a_form_signs_out_and_lands_on_a_page() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_sign_out_and_nothing_else_clears_the_browsers_cache() -> Result<()> {
+    const NAME: &str = "clear-site-data";
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let credentials = [("email", BOB.email), ("password", BOB.password)];
+    for other in [
+        client.get("/app/").await?,
+        client.navigate("/auth/login").await?,
+        client.submit("/auth/login", &credentials).await?,
+        client.refresh().await?,
+        client.post("/auth/sessions/revoke-others").await?,
+        client.get("/auth/logout").await?,
+        client
+            .request(Method::POST, "/auth/logout")
+            .mode(Mode::CrossSite)
+            .send()
+            .await?,
+    ] {
+        ensure!(other.header(NAME).is_none(), "{other}");
+    }
+    let by_script = client.logout().await?.expect(204)?;
+    client.sign_in(&BOB).await?.expect(200)?;
+    let by_form = client.submit("/auth/logout", &[]).await?.expect(303)?;
+    let again = client.logout().await?.expect(204)?;
+    for answer in [by_script, by_form, again] {
+        assert_eq!(answer.header(NAME), Some("\"cache\""), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_site_cannot_sign_a_browser_out() -> Result<()> {
     let system = System::start().await?;
     let client = system.login(&BOB).await?;

@@ -22,6 +22,18 @@ fn a_rule_says_all_it_can() {
 }
 
 #[test]
+fn each_word_for_caches_has_its_meaning() {
+    for (word, cache) in [
+        ("private", Cache::Private),
+        ("origin", Cache::Origin),
+        ("no-store", Cache::NoStore),
+    ] {
+        let json = format!(r#"{{"path":"/x","access":"user","cache":"{word}"}}"#);
+        assert_eq!(check(&json).unwrap().cache, cache);
+    }
+}
+
+#[test]
 fn what_is_left_out_is_strict() {
     let rule = check(r#"{"path":"/x","access":"user"}"#).unwrap();
     assert_eq!(
@@ -48,6 +60,7 @@ fn unknown_words_do_not_parse() {
         r#"{"path":"/x","access":"user","cors":["https://a.test"]}"#,
         r#"{"path":"/x","access":"user","cache":"public"}"#,
         r#"{"path":"/x","access":"user","cache":true}"#,
+        r#"{"path":"/x","access":"user","cache":"nostore"}"#,
     ] {
         assert!(serde_json::from_str::<RawRule>(json).is_err(), "{json}");
     }

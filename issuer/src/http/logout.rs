@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::content_type;
@@ -14,6 +14,12 @@ use crate::ending::end_sessions;
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::Kind;
+
+/// The browser forgets the pages that it keeps of this site, so that "Back" shows none (W3C Clear Site Data §3.1).
+const CLEAR_CACHE: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("clear-site-data"),
+    HeaderValue::from_static("\"cache\""),
+);
 
 /// `POST /auth/logout`: ends what the credentials belong to, the expired ones too, and clears the cookies. Without a session
 /// the answer is the same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success
@@ -38,12 +44,13 @@ pub(super) async fn logout(
         .await?;
         tx.commit().await?;
     }
+    let signed_out = (clear_cookies(), [CLEAR_CACHE]);
     Ok(
         if content_type::of(&headers).as_deref() == Some(content_type::FORM) {
             let home = [(header::LOCATION, HeaderValue::from_static("/"))];
-            (StatusCode::SEE_OTHER, home, clear_cookies()).into_response()
+            (StatusCode::SEE_OTHER, home, signed_out).into_response()
         } else {
-            (StatusCode::NO_CONTENT, clear_cookies()).into_response()
+            (StatusCode::NO_CONTENT, signed_out).into_response()
         },
     )
 }
