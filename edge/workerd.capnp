@@ -7,6 +7,9 @@
 # environment, under the names they have in wrangler.toml:
 #
 #   PUBLIC_URL, ISSUER_URL, ORIGIN_URL   scheme, host and port, without a path
+#   ALSO_SERVES                          further host or host:port, between commas, by which clients or a health check
+#                                        may call it. All but these and PUBLIC_URL's gets 421. What counts is `Host`:
+#                                        the proxy in front must pass it on; X-Forwarded-Host is not believed.
 #   ROUTES                               the rules as JSON: [{"path":"/app/*","access":"user"}]
 #   EDGE_SECRET, ORIGIN_SECRET           at least 32 bytes each: EDGE_SECRET as the issuer has it
 #   JWT_SECRET                           only if the issuer has one
@@ -55,6 +58,7 @@ const edge :Workerd.Worker = (
   compatibilityDate = "2026-11-01",
   bindings = [
     (name = "PUBLIC_URL", fromEnvironment = "PUBLIC_URL"),
+    (name = "ALSO_SERVES", fromEnvironment = "ALSO_SERVES"),
     (name = "ISSUER_URL", fromEnvironment = "ISSUER_URL"),
     (name = "ORIGIN_URL", fromEnvironment = "ORIGIN_URL"),
     (name = "ROUTES", fromEnvironment = "ROUTES"),

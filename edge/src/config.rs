@@ -13,6 +13,8 @@ use crate::policy::{BadPolicy, Policy};
 pub struct Config {
     /// The site as users see it: issuer and audience of tokens, and the origin of its own pages.
     pub public: BaseUrl,
+    /// What the worker answers to besides that, with the scheme of `public`.
+    pub also_serves: Vec<BaseUrl>,
     /// Where `/auth/*` goes.
     pub issuer: BaseUrl,
     /// What is guarded.
@@ -55,6 +57,9 @@ pub enum BadConfig {
     /// Not `http(s)://host[:port]`.
     #[error("{0} must be http:// or https:// with a host, and without a path")]
     Url(&'static str),
+    /// Not a list of `host[:port]`.
+    #[error("{0} must be a list of host or host:port, separated by commas")]
+    Authorities(&'static str),
     /// Not a header's name.
     #[error("{0} must be the name of a header, or `none`")]
     HeaderName(&'static str),
@@ -101,8 +106,17 @@ impl Config {
                 Some(KeySet::new(vec![VerifyingKey::hs256(&secret)]))
             }
         };
+        let public = url("PUBLIC_URL")?;
+        let also_serves = setting("ALSO_SERVES").unwrap_or_default();
+        let also_serves = also_serves
+            .split(',')
+            .filter(|authority| !authority.trim().is_empty())
+            .map(|authority| BaseUrl::at(public.scheme(), authority.trim()))
+            .collect::<Option<_>>()
+            .ok_or(BadConfig::Authorities("ALSO_SERVES"))?;
         Ok(Self {
-            public: url("PUBLIC_URL")?,
+            public,
+            also_serves,
             issuer: url("ISSUER_URL")?,
             origin: url("ORIGIN_URL")?,
             policy: Policy::from_json(&required("ROUTES")?)?,
@@ -115,6 +129,13 @@ impl Config {
             edge_token,
             fixed_keys,
         })
+    }
+}
+
+impl Config {
+    /// Whether a request for `authority`, host and port as its URL names them, is meant for this worker.
+    pub fn serves(&self, authority: &str) -> bool {
+        self.public.is_at(authority) || self.also_serves.iter().any(|own| own.is_at(authority))
     }
 }
 
@@ -132,6 +153,19 @@ impl BaseUrl {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         (!authority.is_empty() && authority.bytes().all(plain))
             .then(|| Self(format!("{scheme}://{authority}")))
+    }
+
+    fn at(scheme: &str, authority: &str) -> Option<Self> {
+        let is_bare = !authority.ends_with('/');
+        is_bare.then(|| Self::parse(&[scheme, "://", authority].concat()))?
+    }
+
+    /// Whether `authority` is this one's. Hosts have no capitals, and the scheme's own port need not be named (RFC 9110
+    /// §4.2.3). It is this URL's scheme that counts: a request has lost its own where a proxy in front ends TLS.
+    fn is_at(&self, authority: &str) -> bool {
+        let before = self.0.strip_suffix(authority);
+        before.is_some_and(|scheme| scheme.ends_with("://"))
+            || Self::at(self.scheme(), authority).as_ref() == Some(self)
     }
 
     /// `scheme://authority`.

@@ -131,6 +131,11 @@ pub fn pass<'a>(
         return Err(stop(None, Refusal::Method.into()));
     }
     let target = Target::parse(asked.url).map_err(|bad| stop(None, Refusal::Target(bad).into()))?;
+    // Another name of this worker may lead past what guards the site's own: a firewall, a limit of rates.
+    if !known.config.serves(target.authority()) {
+        let stop = stop(None, Refusal::Misdirected.into());
+        return Err(Stop { api: true, ..stop });
+    }
     match known.config.policy.classify(asked.method, target.path()) {
         Route::Issuer => {
             let onward = Onward::to_issuer(known.config, &target, asked.client_ip);

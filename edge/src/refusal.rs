@@ -14,6 +14,9 @@ pub enum Refusal {
     /// The path could be read in two ways.
     #[error("{0}")]
     Target(#[from] BadTarget),
+    /// For an authority that is not this worker's.
+    #[error("this guard does not serve the site that the request names")]
+    Misdirected,
     /// It is not clear which credential is meant.
     #[error("{0}")]
     Credential(#[from] BadCredential),

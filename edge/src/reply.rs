@@ -46,6 +46,7 @@ pub struct Asker<'a> {
 const fn outside(refusal: &Refusal) -> (u16, Code) {
     match refusal {
         Refusal::Target(_) | Refusal::Credential(_) => (400, Code::InvalidRequest),
+        Refusal::Misdirected => (421, Code::InvalidRequest),
         Refusal::Hidden | Refusal::Respelled => (404, Code::NotFound),
         Refusal::Method => (501, Code::InvalidRequest),
         Refusal::TooLarge => (413, Code::InvalidRequest),

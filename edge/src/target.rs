@@ -17,9 +17,10 @@
 //! | `%zz`, `%c0%af`: no escape, or not UTF-8 | refused |
 use std::borrow::Cow;
 
-/// Path and query of a request, in the form in which they are sent on.
+/// Path and query of a request, in the form in which they are sent on, and the authority that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
+    authority: &'a str,
     sent: Cow<'a, str>,
     decoded: Cow<'a, str>,
     query: Cow<'a, str>,
@@ -74,16 +75,23 @@ impl<'a> Target<'a> {
         if before_query.contains('\\') {
             return Err(BadTarget::HiddenSlash);
         }
-        let path = before_query
-            .find('/')
-            .map_or("/", |at| before_query.split_at(at).1);
+        let (authority, path) = match before_query.find('/') {
+            Some(at) => before_query.split_at(at),
+            None => (before_query, "/"),
+        };
         let (sent, decoded) = canonical(path)?;
         refuse_odd_segments(&decoded)?;
         Ok(Self {
+            authority,
             sent,
             decoded,
             query: canonical_query(query),
         })
+    }
+
+    /// Host and port, as they came.
+    pub const fn authority(&self) -> &str {
+        self.authority
     }
 
     /// The path as the rules see it: every escape decoded.

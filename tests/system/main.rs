@@ -4,6 +4,7 @@
 mod accounts;
 mod alike;
 mod assertion;
+mod authority;
 mod browser;
 mod caching;
 mod challenges;

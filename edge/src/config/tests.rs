@@ -62,6 +62,66 @@ fn what_is_missing_or_wrong_is_named() {
 }
 
 #[test]
+fn a_worker_serves_its_site_and_what_else_is_named() {
+    for (public, more, own, foreign) in [
+        (
+            "https://site.test",
+            "",
+            &["site.test", "SITE.Test", "site.test:443"][..],
+            &[
+                "",
+                "test",
+                "evil.test",
+                "site.test.",
+                "site.test:80",
+                "site.test:8443",
+                "x.site.test",
+                "xsite.test",
+                "site.test@evil.test",
+                "u@site.test",
+                "site.test, evil.test",
+                "//site.test",
+            ][..],
+        ),
+        (
+            "http://localhost:8787",
+            " Other.test:8443 ,[::1]:8787,",
+            &["localhost:8787", "other.test:8443", "[::1]:8787"],
+            &["localhost", "localhost:80", "other.test", "[::1]"],
+        ),
+        (
+            "http://site.test",
+            "www.site.test:80",
+            &["site.test:80", "www.site.test"],
+            &["site.test:443", "www.site.test:443"],
+        ),
+    ] {
+        let config = Config::parse(|asked| match asked {
+            "PUBLIC_URL" => Some(public.to_owned()),
+            "ALSO_SERVES" => Some(more.to_owned()),
+            other => setting(other),
+        })
+        .unwrap();
+        for (authorities, expected) in [(own, true), (foreign, false)] {
+            for authority in authorities {
+                assert_eq!(config.serves(authority), expected, "{public}: {authority}");
+            }
+        }
+    }
+    for bad in [
+        "https://site.test",
+        "site.test/",
+        "a b",
+        "a;b",
+        "*",
+        "u@site.test",
+    ] {
+        let error = with("ALSO_SERVES", Some(bad)).unwrap_err();
+        assert_eq!(error, BadConfig::Authorities("ALSO_SERVES"), "{bad}");
+    }
+}
+
+#[test]
 fn no_message_holds_a_secret() {
     let error = with("EDGE_SECRET", Some("tell-nobody")).unwrap_err();
     assert!(!error.to_string().contains("tell-nobody"), "{error}");

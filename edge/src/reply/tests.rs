@@ -43,6 +43,7 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         ),
         (Refusal::Method, 501, "invalid_request"),
         (Refusal::TooLarge, 413, "invalid_request"),
+        (Refusal::Misdirected, 421, "invalid_request"),
         (Refusal::CookiesBlocked, 401, "unauthenticated"),
         (Refusal::WayBackTooLong, 401, "unauthenticated"),
         (Refusal::ClocksDiffer, 401, "token_expired"),

@@ -98,6 +98,31 @@ mod tests {
         assert!(rules("acess = \"user\"\n").is_err());
     }
 
+    /// The domain as it stands there in a comment, too.
+    #[test]
+    fn a_deployed_worker_has_no_name_but_its_sites() {
+        let path = workspace::root().join("wrangler.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        let shown = text.replace("# [[routes]]\n# ", "[[routes]]\n");
+        let shown = shown.replace("\n# zone_name", "\nzone_name");
+        let shown = shown.replace("\n# custom_domain", "\ncustom_domain");
+        for text in [text, shown] {
+            let says: toml::Table = toml::from_str(&text).unwrap();
+            for name in ["workers_dev", "preview_urls"] {
+                assert_eq!(says[name].as_bool(), Some(false), "{name}");
+            }
+            assert_eq!(says["cache"]["enabled"].as_bool(), Some(false));
+            // It stands where it takes no other setting into its table.
+            assert!(says.contains_key("no_bundle") && says.contains_key("base_dir"));
+            if let Some(routes) = says.get("routes") {
+                assert_eq!(routes[0]["custom_domain"].as_bool(), Some(true));
+                assert!(routes[0]["zone_name"].is_str() && routes[0]["pattern"].is_str());
+                return;
+            }
+        }
+        panic!("no domain is shown");
+    }
+
     #[test]
     fn rules_become_json_and_the_namespace_is_found() {
         let text = r#"

@@ -152,6 +152,43 @@ fn a_preflight_passes_where_the_rule_says_so() {
 }
 
 #[test]
+fn another_authority_leads_nowhere() {
+    let config = config();
+    for path in ["/", "/app/x", "/auth/login", "/edge/keys"] {
+        for authority in ["worker.elsewhere.test", "site.test.", "site.test:8080"] {
+            let asked = Asked {
+                method: "GET",
+                url: &format!("https://{authority}{path}"),
+                cookies: &cookie::read(""),
+                authorization: None,
+                fetch_site: None,
+                origin: None,
+                upgrade: false,
+                wanted_method: None,
+                client_ip: None,
+                renewed: None,
+                now: NOW.into(),
+            };
+            let known = Known {
+                serial: SERIAL,
+                config: &config,
+                keys: None,
+                view: None,
+                kv_asked_at: None,
+                patience: Patience::CanAsk,
+            };
+            let stop = pass(asked, known, &mut TokenCache::default()).unwrap_err();
+            assert_eq!(
+                stop.reason,
+                Refusal::Misdirected.into(),
+                "{authority}{path}"
+            );
+            assert!(stop.api, "a page of it would lead nowhere else");
+        }
+    }
+}
+
+#[test]
 fn refused_options_are_never_answered_with_a_page() {
     let stop = |method| {
         let (config, keys) = (config(), keys());

@@ -130,6 +130,9 @@ pub(super) fn edge(npm: &Npm, state: &State, texts: &[(String, String)]) -> Resu
         "--inspector-port",
         &ports::free()?.to_string(),
     ]);
+    // However it is called, and whatever domain wrangler.toml names: here the site is PUBLIC_URL.
+    let site = format!("localhost:{}", state.port());
+    command.args(["--local-upstream", &site]);
     command
         .arg("--env-file")
         .arg(&secrets)

@@ -49,10 +49,11 @@ async fn per_minute(lag: Duration, seed: u64) -> Result<Vec<f64>> {
         .await?;
     let access = system.login(&BOB).await?.cookie(cookie::ACCESS);
     let access = access.context("a sign-in without an access token")?;
+    let authority = system.public_url().trim_start_matches("http://");
     let mut connections = Vec::new();
     for (edge, bound) in system.edges.iter().zip(BOUNDS) {
         let request = format!(
-            "GET /api/{bound}/x HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nCookie: {}={access}\r\n\r\n",
+            "GET /api/{bound}/x HTTP/1.1\r\nHost: {authority}\r\nSec-Fetch-Site: same-origin\r\nCookie: {}={access}\r\n\r\n",
             cookie::ACCESS
         );
         connections.push((Connection::open(edge.addr()).await?, request));
