@@ -1,5 +1,5 @@
 // A request on its way to the origin or the issuer.
-import { renew_knowledge, too_large, unreachable } from "../index.js";
+import { lost_upstream, renew_knowledge, too_large, unreachable } from "../index.js";
 import { readable, restrained, withRenewal } from "./answers.js";
 import { Forwarded, isAtCloudflare } from "./forwarded.js";
 import { broken } from "./panics.js";
@@ -39,6 +39,10 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
 	const kept = (response) => {
 		try {
+			if (response.status >= 520) {
+				const lost = lostBehind(response);
+				if (lost !== undefined) return noAnswer(request, false, lost);
+			}
 			const answer = head[2] === " " ? response : restrained(response, head[2]);
 			return cors === undefined ? answer : readable(answer, cors, inbound.get("origin"));
 		} catch (error) {
@@ -61,7 +65,9 @@ async function sendToIssuer(request, url, headers) {
 			headers.delete("content-length");
 		}
 		init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);
-		return await fetch(url, init);
+		const response = await fetch(url, init);
+		const lost = lostBehind(response);
+		return lost === undefined ? response : noAnswer(request, true, lost);
 	} catch (error) {
 		return noAnswer(request, true, error);
 	}
@@ -184,6 +190,14 @@ const PLAIN = /^[\t\x20-\x7e]*$/;
 // Cloudflare one does, and plain workerd has none.
 function hasCache(request) {
 	return isAtCloudflare(request) ?? true;
+}
+
+// The error that `fetch` would have thrown had not Cloudflare answered in the upstream's place.
+function lostBehind(response) {
+	const timedOut = lost_upstream(response.status);
+	if (timedOut === undefined) return undefined;
+	response.body?.cancel().catch(() => {});
+	return new DOMException(`status ${response.status} of Cloudflare's`, timedOut ? "TimeoutError" : "NetworkError");
 }
 
 function noAnswer(request, toIssuer, error) {

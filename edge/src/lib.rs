@@ -17,6 +17,7 @@ pub mod client_ip;
 pub mod config;
 pub mod credential;
 pub mod csrf;
+pub mod dead_upstream;
 pub mod freshness;
 pub mod gate;
 pub mod identity;

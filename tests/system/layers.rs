@@ -311,6 +311,7 @@ const ORDER: [(&str, &[&str]); 3] = [
             "view",
             "credential",
             "client_ip",
+            "dead_upstream",
             "target",
         ],
     ),

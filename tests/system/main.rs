@@ -11,6 +11,7 @@ mod challenges;
 mod cors;
 mod credentials;
 mod csrf;
+mod dead_upstream;
 mod deploy;
 mod early;
 mod ending;

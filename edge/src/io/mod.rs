@@ -27,6 +27,7 @@ use shared::time::UnixMillis;
 use knowledge::{Context, Wanted};
 
 use crate::caching;
+use crate::dead_upstream::{self, Lost};
 use crate::gate::Asked;
 use crate::refusal::Refusal;
 use crate::rule::cors;
@@ -136,6 +137,13 @@ pub fn too_large(request: &Request) -> Result<Response, JsValue> {
 )]
 pub fn reader(origins: &str, origin: Option<String>) -> Option<String> {
     cors::reader(origins, origin.as_deref())
+}
+
+/// Whether an answer with this `status` is Cloudflare's, for an upstream that it lost: nothing if not, otherwise whether it
+/// waited too long. See [`crate::dead_upstream`].
+#[wasm_bindgen]
+pub fn lost_upstream(status: u16) -> Option<bool> {
+    dead_upstream::told_by(status).map(|lost| lost == Lost::TimedOut)
 }
 
 /// The answer where the origin (or the issuer, if `is_issuer`) did not answer.

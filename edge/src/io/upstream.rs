@@ -17,6 +17,7 @@ use shared::wire::header;
 
 use crate::client_ip::{self, Source};
 use crate::config::Config;
+use crate::dead_upstream::{self, Lost};
 use crate::refusal::Refusal;
 
 /// How long the issuer may take.
@@ -98,7 +99,14 @@ pub(crate) async fn issuer(
     let response = JsFuture::from(sent)
         .await
         .map_err(|error| failure(&error))?;
-    response.dyn_into().map_err(|_| Refusal::IssuerUnreachable)
+    let response: Response = response
+        .dyn_into()
+        .map_err(|_| Refusal::IssuerUnreachable)?;
+    match dead_upstream::told_by(response.status()) {
+        None => Ok(response),
+        Some(Lost::Unreachable) => Err(Refusal::IssuerUnreachable),
+        Some(Lost::TimedOut) => Err(Refusal::IssuerTimeout),
+    }
 }
 
 /// The body of an answer of the issuer.

@@ -39,13 +39,14 @@ impl Recorder {
     ///
     /// # Errors
     /// No port is free.
-    pub async fn answering(answer: &'static str) -> Result<Self> {
+    pub async fn answering(answer: impl Into<Arc<str>>) -> Result<Self> {
+        let answer = answer.into();
         let (addr, listener) = background::listen().await?;
         let seen = Arc::<Mutex<Vec<Recorded>>>::default();
         let records = seen.clone();
         let task = Task::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, records.clone(), answer));
+                tokio::spawn(serve(stream, records.clone(), answer.clone()));
             }
         })?;
         Ok(Self {
@@ -66,7 +67,7 @@ impl Recorder {
     }
 }
 
-async fn serve(mut stream: TcpStream, records: Arc<Mutex<Vec<Recorded>>>, answer: &'static str) {
+async fn serve(mut stream: TcpStream, records: Arc<Mutex<Vec<Recorded>>>, answer: Arc<str>) {
     let mut bytes = Vec::new();
     while !message::is_complete(&bytes) {
         if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
