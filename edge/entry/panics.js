@@ -47,6 +47,6 @@ export function broken(error) {
 	const problem = { type: "about:blank", title: "Something went wrong on our side", status: 500, code: "internal" };
 	return new Response(JSON.stringify(problem), {
 		status: 500,
-		headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store" },
+		headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store", "Strict-Transport-Security": "max-age=31536000; includeSubDomains" },
 	});
 }

@@ -43,6 +43,9 @@ pub const LONGEST_BODY: usize = 32 * 1024;
 /// The `client_id` (RFC 9068 §2.2) of tokens that are kept in cookies.
 pub const BROWSER_CLIENT: &str = "browser";
 
+/// `Strict-Transport-Security` (RFC 6797 §6.1) of every answer of our own. Over plain HTTP browsers do not heed it.
+pub const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000; includeSubDomains";
+
 /// The longest place to come back to after a sign-in, in octets: path, query and fragment. RFC 9110 §4.1 asks that URIs of
 /// so many octets be supported; escaped as a parameter of the sign-in page's own URL it can be three times as long.
 pub const MAX_RETURN_TO: usize = 8_000;

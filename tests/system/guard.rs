@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use harness::raw;
-use harness::system::{ADA, BOB, Client, Method, Mode, System};
+use harness::system::{ADA, BOB, Client, Link, Method, Mode, System};
 use serde_json::json;
 use shared::assertion::{self, AssertionKey, Request};
 use shared::cookie;
@@ -15,6 +15,36 @@ const ORIGIN_SECRET: &str = "tT9wXc4mQz7kLp2vNb6yRf3sHd8gJa5e";
 
 fn access_token(client: &Client) -> Result<String> {
     client.cookie(cookie::ACCESS).context("an access cookie")
+}
+
+/// RFC 6797 §7.2; the origin's answers are its own.
+#[tokio::test]
+async fn the_edges_own_answers_ask_for_tls() -> Result<()> {
+    let system = System::start().await?;
+    let client = system.login(&BOB).await?;
+    let stranger = system.client()?;
+    system.cut(Link::EdgeOrigin);
+    let own = [
+        (401, stranger.get("/app/").await?),
+        (303, stranger.navigate("/app/").await?),
+        (403, client.navigate("/admin/").await?),
+        (400, client.get("/app//x").await?),
+        (404, client.get("/edge/keys").await?),
+        (502, client.navigate("/app/").await?),
+        (200, stranger.get("/auth/login").await?),
+    ];
+    for (status, answer) in own {
+        let answer = answer.expect(status)?;
+        assert_eq!(
+            answer.headers_named("strict-transport-security"),
+            ["max-age=31536000; includeSubDomains"],
+            "{answer}"
+        );
+    }
+    system.heal(Link::EdgeOrigin);
+    let origins = client.get("/app/").await?.expect(200)?;
+    assert_eq!(origins.header("strict-transport-security"), None);
+    Ok(())
 }
 
 #[tokio::test]

@@ -435,6 +435,17 @@ fn both_spellings_of_an_import_are_seen() {
     assert!(imported(&app).contains("sweep"), "as it is written there");
 }
 
+/// What Rust cannot answer any more is answered as Rust would.
+#[test]
+fn the_entrys_own_answer_says_what_the_others_say() {
+    let entry = fs::read_to_string(root().join("edge/entry/panics.js")).unwrap();
+    let hsts = format!(
+        "\"Strict-Transport-Security\": \"{}\"",
+        shared::wire::STRICT_TRANSPORT_SECURITY
+    );
+    assert!(entry.contains(&hsts), "{hsts} is not in panics.js");
+}
+
 /// No header of ours may come from outside: the entry drops what begins as they all do.
 #[test]
 fn the_entry_drops_every_header_of_ours() {

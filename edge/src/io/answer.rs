@@ -9,6 +9,7 @@ use worker::Env;
 use shared::cookie::{self, Cookies};
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
+use shared::wire::STRICT_TRANSPORT_SECURITY;
 
 use super::doubt::{self, Outcome};
 use super::errands::Errands;
@@ -191,6 +192,7 @@ fn path(url: &str) -> String {
 
 fn respond(reply: Reply) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
+    headers.set("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)?;
     for (name, value) in &reply.headers {
         headers.append(name, value)?;
     }

@@ -12,6 +12,8 @@ use axum::response::{Html, IntoResponse, Response};
 use futures_util::StreamExt as _;
 use shared::wire;
 
+use shared::wire::STRICT_TRANSPORT_SECURITY;
+
 use super::csrf::is_cross_site;
 use super::error::{Failure, Told, retry_after};
 use crate::services::Services;
@@ -31,7 +33,7 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     ),
     (
         header::STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000; includeSubDomains"),
+        HeaderValue::from_static(STRICT_TRANSPORT_SECURITY),
     ),
     (
         header::X_CONTENT_TYPE_OPTIONS,
