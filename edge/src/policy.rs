@@ -6,7 +6,10 @@
 //! that nothing guarded stays open by a missing slash; `/` names the front page only, `/*` everything.
 //!
 //! Origins may take two spellings of a path for one. So a path that differs from a ruled one in letter case only, or from
-//! an exact and guarded one by a final slash, falls under no wider rule: it leads nowhere.
+//! an exact and guarded one by a final slash, falls under no wider rule: it leads nowhere. And they may take `/x.json` for `/x`
+//! in another format (Rails, Spring), so a guarded rule for `/x` or `/x/*` also names `/x.json`, `/x.csv` and so on, unless
+//! another names that path exactly or asks for more; where neither of the two asks for all that the other does, it leads
+//! nowhere.
 //!
 //! Refused when the rules are read: two rules for one path (capitals do not tell paths apart) that share a method, and
 //! a guarded path of which some methods would fall to a public rule.
@@ -102,9 +105,19 @@ impl Policy {
         {
             return Route::Respelled;
         }
-        match named {
-            None => Route::Origin(&self.fallback),
-            Some(rule) if rule.pattern.holds(path) => Route::Origin(rule),
+        let wider = match named {
+            None => &self.fallback,
+            Some(rule) if rule.pattern.holds(path) => rule,
+            Some(_) => return Route::Respelled,
+        };
+        // In whatever letters: the wider rule names other paths, so that capitals do not show there.
+        let as_format = rules()
+            .filter(|_| !is_exact)
+            .find(|rule| is_guarded(rule) && rule.pattern.holds_as_format(path));
+        match as_format {
+            None => Route::Origin(wider),
+            Some(rule) if rule.asks_all_of(wider) => Route::Origin(rule),
+            Some(rule) if wider.asks_all_of(rule) => Route::Origin(wider),
             Some(_) => Route::Respelled,
         }
     }

@@ -199,6 +199,34 @@ impl Rule {
         }
     }
 
+    /// Whether nobody passes by this rule whom `other` would not let pass.
+    pub fn asks_all_of(&self, other: &Self) -> bool {
+        // All that asks something of a user; whoever adds to it must say here which asks more.
+        let Self {
+            pattern: _,
+            methods: _,
+            access,
+            roles,
+            max_auth_age,
+            api: _,
+            freshness,
+            when_stale,
+            cors: _,
+            cache: _,
+        } = self;
+        if other.access == Access::Public {
+            return true;
+        }
+        let roles_suffice = other.roles.is_empty()
+            || (!roles.is_empty() && roles.iter().all(|role| other.roles.contains(role)));
+        let is_recent = other
+            .max_auth_age
+            .is_none_or(|most| max_auth_age.is_some_and(|age| age <= most));
+        let is_fresh = *freshness <= other.freshness
+            && (*when_stale == WhenStale::Refuse || other.when_stale == WhenStale::Serve);
+        *access == Access::User && roles_suffice && is_recent && is_fresh
+    }
+
     /// Whether the rule speaks of `method`. Who may GET may HEAD (RFC 9110 §9.3.2).
     pub fn names_method(&self, method: &str) -> bool {
         let Some(methods) = &self.methods else {
@@ -258,6 +286,19 @@ impl Pattern {
         longer
             .strip_suffix('/')
             .is_some_and(|longer| longer.eq_ignore_ascii_case(shorter))
+    }
+
+    /// Whether `path` is the pattern's own path with a format behind it, such as `/x.json` of `/x`, in whatever letters and
+    /// with or without a final slash.
+    pub fn holds_as_format(&self, path: &str) -> bool {
+        let own = self.literal().trim_end_matches('/');
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let split = path.as_bytes().split_at_checked(own.len());
+        !own.is_empty()
+            && split.is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(own.as_bytes())
+                    && matches!(rest, [b'.', format @ ..] if !format.contains(&b'/'))
+            })
     }
 
     fn holds_by(&self, path: &str, equal: impl Fn(&[u8], &[u8]) -> bool) -> bool {

@@ -43,6 +43,27 @@ async fn a_sign_in_that_is_too_old_leads_to_a_new_one() -> Result<()> {
     Ok(())
 }
 
+/// An origin that takes `/x.json` for `/x` in another format must not be reached by it under a wider rule.
+#[tokio::test]
+async fn another_format_of_a_path_falls_under_the_paths_own_rule() -> Result<()> {
+    let system = with_rules(json!([
+        {"path": "/api/reports/*", "access": "user"},
+        {"path": "/api/reports/export", "access": "user", "roles": ["admin"]},
+        {"path": "/api/reports/export.css", "access": "public"},
+    ]))
+    .await?;
+    let (ada, bob) = (system.login(&ADA).await?, system.login(&BOB).await?);
+    for format in ["", ".json", ".csv", ".tar.gz", ".JSON", ".json/"] {
+        let path = format!("/api/reports/export{format}");
+        bob.get(&path).await?.expect_problem(403, "forbidden")?;
+        ada.get(&path).await?.expect(200)?;
+    }
+    bob.get("/api/reports/other.json").await?.expect(200)?;
+    let stranger = system.client()?;
+    stranger.get("/api/reports/export.css").await?.expect(200)?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_program_gets_the_challenge_of_rfc_9470() -> Result<()> {
     let system = with_rules(json!([

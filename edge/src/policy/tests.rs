@@ -26,6 +26,8 @@ fn the_demo_routes_fall_where_the_contract_says() {
         ("/api/x", "/api"),
         ("/admin", "/admin"),
         ("/admin/", "/admin"),
+        ("/admin.json", "/admin"),
+        ("/app.html", "/app"),
         ("/apple", "fallback"),
         ("/other", "fallback"),
         ("/auth/login", "issuer"),
@@ -99,6 +101,52 @@ fn a_final_slash_does_not_lead_out_of_a_guarded_exact_rule() {
         ("GET", "/both/", "/both/"),
         ("GET", "/Both/", "respelled"),
         ("GET", "/", ""),
+    ] {
+        assert_eq!(route(&policy, method, path), expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn another_format_does_not_lead_out_of_a_guarded_rule() {
+    let policy = Policy::from_json(
+        r#"[{"path":"/","access":"user","roles":["front"]},
+        {"path":"/reports/*","access":"user"},{"path":"/reports/export","access":"user","roles":["admin"]},
+        {"path":"/reports/summary","access":"user","freshness":"2s"},{"path":"/reports/summary.csv","access":"public"},
+        {"path":"/users/*","access":"user","roles":["admin"]},
+        {"path":"/open/*","access":"public"},{"path":"/open/mine","access":"user"},{"path":"/open/post","access":"user","methods":["POST"]},
+        {"path":"/open/post","access":"public"},{"path":"/open/plan","access":"public"},
+        {"path":"/staff/*","access":"user","roles":["staff"]},{"path":"/staff/help","access":"user"},
+        {"path":"/staff/pay","access":"user","roles":["finance"]},
+        {"path":"/staff/list/","access":"user","roles":["staff"],"max_auth_age":"5m"}]"#,
+    );
+    let policy = policy.unwrap();
+    for (method, path, expected) in [
+        ("GET", "/reports/export.json", "/reports/export"),
+        ("GET", "/reports/export.tar.gz", "/reports/export"),
+        ("GET", "/reports/export.", "/reports/export"),
+        ("GET", "/reports/Export.json", "/reports/export"),
+        ("GET", "/reports/export.JSON/", "/reports/export"),
+        ("GET", "/reports/export.json/x", "/reports"),
+        ("GET", "/reports/exports.json", "/reports"),
+        ("GET", "/reports/export-x.json", "/reports"),
+        ("GET", "/Reports/export.json", "respelled"),
+        // Named exactly, and so meant.
+        ("GET", "/reports/summary.csv", "/reports/summary.csv"),
+        ("GET", "/reports/summary.pdf", "/reports/summary"),
+        // A prefix names its own path too.
+        ("GET", "/users.json", "/users"),
+        ("GET", "/users/7.json", "/users"),
+        ("GET", "/open/mine.json", "/open/mine"),
+        ("GET", "/open/plan.json", "/open"),
+        ("POST", "/open/post.json", "/open/post"),
+        ("GET", "/open/post.json", "/open"),
+        // It never opens what the wider rule guards better.
+        ("GET", "/staff/help.json", "/staff"),
+        ("GET", "/staff/pay.json", "respelled"),
+        ("GET", "/staff/list.json", "/staff/list/"),
+        // The front page has no name that a format could follow.
+        ("GET", "/.json", "fallback"),
+        ("GET", "/index.html", "fallback"),
     ] {
         assert_eq!(route(&policy, method, path), expected, "{method} {path}");
     }

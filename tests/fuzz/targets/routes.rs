@@ -12,13 +12,15 @@ use serde_json::json;
 const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "OPTIONS"];
 const ROLES: [&str; 2] = ["admin", "staff"];
 const RULED: [&str; 6] = ["a", "b", "A", "ab", "Ab", "auths"];
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 12] = [
     "a",
     "b",
     "A",
     "ab",
     "Ab",
     "auths",
+    "a.json",
+    "A.tar.gz",
     "auth",
     "Edge",
     "é",
@@ -137,17 +139,24 @@ fn check_answer(policy: &Policy, rules: &[Written], method: &str, path: &str) {
         .filter(|rule| Some(rule.specificity()) == most)
         .collect();
     assert!(best.len() <= 1, "{method} {path}: {best:?}");
+    let is_exact = best.first().is_some_and(|best| best.end != End::Below);
+    let as_format: Vec<&Written> = rules
+        .iter()
+        .filter(|rule| !is_exact && !rule.is_public && rule.names(method))
+        .filter(|rule| rule.names_format(path))
+        .collect();
     match policy.classify(method, path) {
         Route::Origin(rule) => {
             assert!(!is_ours(path), "{path}");
             assert!(
                 best.first()
-                    .map_or(*rule == Rule::fallback(), |best| best.is(rule)),
+                    .map_or(*rule == Rule::fallback(), |best| best.is(rule))
+                    || as_format.iter().any(|named| named.is(rule)),
                 "{method} {path}: {rule:?}"
             );
         }
         Route::Respelled => assert!(
-            is_ours(path) || rules.iter().any(|rule| rule.is_near(path)),
+            is_ours(path) || !as_format.is_empty() || rules.iter().any(|rule| rule.is_near(path)),
             "{path}"
         ),
         Route::Issuer | Route::Hidden => assert!(is_ours(path), "{path}"),
@@ -171,7 +180,11 @@ fn check_methods(policy: &Policy, rules: &[Written], path: &str) {
         .chain(&["PURGE"])
         .map(|method| policy.classify(method, path));
     let ruled: Vec<&Rule> = answers.filter_map(rule_of).collect();
-    for guard in ruled.iter().filter(|rule| rule.access == Access::User) {
+    // What a rule says of a path in another format it need not say of every method.
+    let own = ruled
+        .iter()
+        .filter(|rule| !rule.pattern.holds_as_format(path));
+    for guard in own.filter(|rule| rule.access == Access::User) {
         let opens = |rule: &&&Rule| {
             rule.access == Access::Public && width(&rule.pattern) < width(&guard.pattern)
         };
@@ -183,8 +196,8 @@ fn check_methods(policy: &Policy, rules: &[Written], path: &str) {
     }
 }
 
-/// Another spelling of a guarded path is guarded as well, or leads nowhere: in letter case, and by a final slash where a
-/// rule names the path alone and none names the other.
+/// Another spelling of a guarded path is guarded as well, or leads nowhere: in letter case, and by a final slash or in another
+/// format where a rule names the path alone and none names the other.
 fn check_spellings(policy: &Policy, request: &Request) {
     let path = &*request.path;
     let turned = respelled(path, request.capitals);
@@ -211,6 +224,8 @@ fn check_spellings(policy: &Policy, request: &Request) {
     if !slashed.is_empty() {
         check(path, &slashed, true);
         check(path, &both, true);
+        let in_a_format = format!("{}.json", path.trim_end_matches('/'));
+        check(path, &in_a_format, true);
     }
 }
 
@@ -335,6 +350,15 @@ impl Written {
             && methods.eq(&self.methods())
             && rule.access == access
             && rule.roles == self.roles()
+    }
+
+    /// Whether the path is the rule's own with a format behind it, when capitals and a final slash are forgotten.
+    fn names_format(&self, path: &str) -> bool {
+        let plain = |path: &str| path.to_ascii_lowercase();
+        let own = plain(self.literal().trim_end_matches('/'));
+        let path = plain(path.strip_suffix('/').unwrap_or(path));
+        let rest = path.strip_prefix(&own).unwrap_or_default();
+        !own.is_empty() && rest.starts_with('.') && !rest.contains('/')
     }
 
     /// Whether the rule names the path when capitals and a final slash are forgotten.
