@@ -170,6 +170,19 @@ async fn another_site_cannot_sign_a_browser_in() -> Result<()> {
     Ok(())
 }
 
+/// A program that sends it twice, or again because no answer came, has no cookie that would say which session makes way.
+#[tokio::test]
+async fn a_sign_in_that_is_sent_twice_without_cookies_makes_two_sessions() -> Result<()> {
+    let system = System::start().await?;
+    let (one, other) = (system.client()?, system.client()?);
+    let (first, second) = tokio::join!(one.sign_in(&BOB), other.sign_in(&BOB));
+    let (first, second) = (first?.expect(200)?.json()?, second?.expect(200)?.json()?);
+    ensure!(first["session"]["id"] != second["session"]["id"]);
+    let sessions = one.get("/auth/sessions").await?.expect(200)?.json()?;
+    assert_eq!(sessions.as_array().map(Vec::len), Some(2), "{sessions}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn signing_in_again_replaces_the_browsers_own_session() -> Result<()> {
     let system = System::start().await?;

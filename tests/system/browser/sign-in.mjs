@@ -44,4 +44,12 @@ await withBrowser({}, async (context) => {
   await page.goto(`${url}/app/report?month=5`);
   assert.match(page.url(), /\/auth\/login\?return_to=/);
   assert.deepEqual(problems, [], "no error in the console");
+
+  // A double click is one sign-in.
+  await page.getByLabel(/e-?mail/i).fill("bob@example.test");
+  await page.getByLabel(/password/i).fill("correct horse battery staple");
+  await page.getByRole("button", { name: /sign in/i }).dblclick();
+  await page.waitForURL(`${url}/app/report?month=5`);
+  const sessions = await page.evaluate(async () => (await fetch("/auth/sessions")).json());
+  assert.equal(sessions.length, 1, JSON.stringify(sessions));
 });
