@@ -21,10 +21,9 @@ function withCookies(response, cookies) {
 	return answer;
 }
 
-// The answer of a guarded route, which shared caches may keep only if rule (`keeping`, as in `Onward::encode`) and origin say
-// so, and nobody if the rule says that.
-export function restrained(response, keeping) {
-	const { said, targeted } = caching(response);
+// The answer of a guarded route, of which `said` and `targeted` are what it says to caches. Shared caches may keep it only if
+// rule (`keeping`, as in `Onward::encode`) and origin say so, and nobody if the rule says that.
+export function restrained(response, keeping, { said, targeted }) {
 	const control = keeping === "n" ? "no-store" : instead(said, targeted.length > 0, keeping === "o");
 	return control === undefined || response.status === 101 ? response : copied(response, control, targeted);
 }
@@ -91,12 +90,15 @@ function isTargeted(name) {
 }
 
 // What an answer says to caches: `Cache-Control`, and the names of the headers beside it that speak to shared ones alone.
-function caching(response) {
+// And its `Content-Type`, from the same walk.
+export function caching(response) {
 	let said = null;
+	let kind = null;
 	const targeted = [];
 	response.headers.forEach((value, name) => {
 		if (name === "cache-control") said = value;
+		else if (name === "content-type") kind = value;
 		else if (isTargeted(name)) targeted.push(name);
 	});
-	return { said, targeted };
+	return { said, targeted, kind };
 }

@@ -1,8 +1,9 @@
 // A request on its way to the origin or the issuer.
 import { lost_upstream, renew_knowledge, too_large, unreachable } from "../index.js";
-import { readable, restrained, withRenewal } from "./answers.js";
+import { caching, readable, restrained, withRenewal } from "./answers.js";
 import { Forwarded, isAtCloudflare } from "./forwarded.js";
 import { broken } from "./panics.js";
+import { isEvents, watched } from "./streams.js";
 import { endsHere } from "./untrusted.js";
 
 // How long the issuer may take to answer a request that is passed on to it.
@@ -37,14 +38,20 @@ function send(request, onward, env, ctx, sender, method = request.method, inboun
 	else headers.set(ASSERTION, assertion);
 	const init = copy === null ? { method, headers, redirect: "manual" } : { redirect: "manual" };
 	if (head[2] !== " " && hasCache(request)) init.cache = "no-store";
+	// Only what may be cut must hear that it was: a signal costs.
+	const cut = head[3] === "u" || head[3] === "s" ? new AbortController() : undefined;
+	if (cut !== undefined) init.signal = cut.signal;
 	const kept = (response) => {
 		try {
 			if (response.status >= 520) {
 				const lost = lostBehind(response);
 				if (lost !== undefined) return noAnswer(request, false, lost);
 			}
-			const answer = head[2] === " " ? response : restrained(response, head[2]);
-			return cors === undefined ? answer : readable(answer, cors, inbound.get("origin"));
+			const said = head[2] === " " ? undefined : caching(response);
+			let answer = said === undefined ? response : restrained(response, head[2], said);
+			if (cors !== undefined) answer = readable(answer, cors, inbound.get("origin"));
+			const lasts = head[3] === "s" || (head[3] !== " " && (response.status === 101 || isEvents(said?.kind)));
+			return lasts ? watched(answer, request, method, cookies, env, ctx, cut) : answer;
 		} catch (error) {
 			return broken(error);
 		}

@@ -35,6 +35,66 @@ pub fn due(
     freshness: Duration,
     now: UnixMillis,
 ) -> Due {
+    due_in_time(view, kv_asked_at, freshness, in_time(freshness), now)
+}
+
+/// The same after a look at an open connection. Nothing can be held back there until the issuer has answered, so where KV
+/// is too slow it is asked at half of the bound.
+pub fn due_while_open(
+    view: Option<&View>,
+    kv_asked_at: Option<UnixMillis>,
+    freshness: Duration,
+    now: UnixMillis,
+) -> Due {
+    due_in_time(view, kv_asked_at, freshness, freshness / 2, now)
+}
+
+/// After which time [`due_while_open`] names something, unless somebody else renews it before.
+pub fn until_due_while_open(
+    view: Option<&View>,
+    kv_asked_at: Option<UnixMillis>,
+    freshness: Duration,
+    now: UnixMillis,
+) -> Duration {
+    let (Some(view), Some(asked_at)) = (view, kv_asked_at) else {
+        return Duration::ZERO;
+    };
+    let (age, kv_age) = (view.age(now), ago(asked_at, now));
+    let half = (freshness / 2).saturating_sub(age);
+    let old = if kv_can_help(freshness) {
+        let again = KV_INTERVAL_WHEN_OLD.saturating_sub(kv_age);
+        half.max(again)
+            .min(issuer_in_time(freshness).saturating_sub(age))
+    } else {
+        half
+    };
+    old.min(KV_INTERVAL.saturating_sub(kv_age))
+}
+
+/// Whether the issuer was asked, at `asked_at`, since it was time to, for an open connection on a route with this
+/// `freshness`: then its bound is not put off any more.
+pub fn asked_in_time(
+    view: Option<&View>,
+    asked_at: Option<UnixMillis>,
+    freshness: Duration,
+    now: UnixMillis,
+) -> bool {
+    let latest = if kv_can_help(freshness) {
+        issuer_in_time(freshness)
+    } else {
+        freshness / 2
+    };
+    let age = view.map_or(Duration::MAX, |view| view.age(now));
+    asked_at.is_some_and(|at| ago(at, now) <= age.saturating_sub(latest))
+}
+
+fn due_in_time(
+    view: Option<&View>,
+    kv_asked_at: Option<UnixMillis>,
+    freshness: Duration,
+    in_time: Duration,
+    now: UnixMillis,
+) -> Due {
     let (Some(view), Some(asked_at)) = (view, kv_asked_at) else {
         return Due::Nothing;
     };
@@ -43,7 +103,7 @@ pub fn due(
         return Due::Kv;
     }
     if !kv_can_help(freshness) {
-        return if age > in_time(freshness) {
+        return if age > in_time {
             Due::Issuer
         } else {
             Due::Nothing
@@ -51,7 +111,7 @@ pub fn due(
     }
     if age > freshness / 2 && kv_age >= KV_INTERVAL_WHEN_OLD {
         Due::Kv
-    } else if age > freshness.saturating_sub(MARGIN) {
+    } else if age > issuer_in_time(freshness) {
         Due::Issuer
     } else {
         Due::Nothing
@@ -72,6 +132,11 @@ pub fn shared_will_do(age: Duration) -> bool {
 /// Whether it was of use for every rule to ask the issuer, after whose answer what is known is so old.
 pub fn issuer_helped(age: Duration) -> bool {
     age <= LEAST_FRESHNESS
+}
+
+/// The age at which the issuer is asked where KV could have helped.
+fn issuer_in_time(freshness: Duration) -> Duration {
+    freshness.saturating_sub(MARGIN)
 }
 
 /// The age at which what is known is renewed where KV is too slow for the bound.

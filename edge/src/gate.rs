@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::credential::{self, Credential};
 use crate::csrf::{self, Provenance};
 use crate::freshness;
-use crate::identity::{Identity, Inbound, Onward, Vouched};
+use crate::identity::{Identity, Inbound, Lasting, Onward, Vouched};
 use crate::policy::{Policy, Route};
 use crate::preflight::is_preflight;
 use crate::refusal::Refusal;
@@ -262,6 +262,11 @@ fn guarded<'a>(
     let mut onward = Onward::to_origin(known.config, asked.method, target, inbound, Some(vouched));
     onward.keeping = rule.cache.into();
     onward.cors = rule.cors.onward();
+    onward.lasting = match (rule.stream, asked.upgrade) {
+        (true, _) => Lasting::Stream,
+        (false, true) => Lasting::Upgrade,
+        (false, false) => Lasting::Watched,
+    };
     onward.due = freshness::due(known.view, known.kv_asked_at, rule.freshness, asked.now);
     Ok(Pass {
         onward,
@@ -276,14 +281,7 @@ fn judge(
     tokens: &mut TokenCache,
     rule: &Rule,
 ) -> Result<(Rc<Identity>, Passed), Reason> {
-    let identity = match tokens.find(token) {
-        Some(identity) => identity,
-        None => {
-            let identity = Rc::new(Identity::new(verify(token, known)?, known.config));
-            tokens.remember(token, Rc::clone(&identity));
-            identity
-        }
-    };
+    let identity = identify(token, known, tokens)?;
     let verified = identity.token();
     match verdict::decide(rule, verified, known.view, asked.now, known.patience) {
         Ok(passed) => Ok((identity, passed)),
@@ -294,6 +292,23 @@ fn judge(
         Err(Hold::Refused(refusal)) => Err(refusal.into()),
         Err(Hold::NeedsRevocations) => Err(Reason::LacksRevocations(rule.freshness)),
     }
+}
+
+/// Whose token it is.
+///
+/// # Errors
+/// [`Reason`] where that cannot be told, or it is nobody's.
+pub fn identify(
+    token: &str,
+    known: Known<'_>,
+    tokens: &mut TokenCache,
+) -> Result<Rc<Identity>, Reason> {
+    if let Some(identity) = tokens.find(token) {
+        return Ok(identity);
+    }
+    let identity = Rc::new(Identity::new(verify(token, known)?, known.config));
+    tokens.remember(token, Rc::clone(&identity));
+    Ok(identity)
 }
 
 fn verify(token: &str, known: Known<'_>) -> Result<Verified<Claims>, Reason> {

@@ -59,6 +59,19 @@ impl From<Cache> for Keeping {
     }
 }
 
+/// Which answers are ended once their standing is no longer good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// None: nobody's standing was asked for.
+    Free,
+    /// WebSockets and event streams.
+    Watched,
+    /// The same, and another protocol was asked for.
+    Upgrade,
+    /// Every one: the rule says so.
+    Stream,
+}
+
 /// A verified token, and what the origin is told of its user: the same for every request with this token.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -121,6 +134,8 @@ pub struct Onward<'a> {
     pub due: Due,
     /// Who may keep the answer.
     pub keeping: Keeping,
+    /// Whether the answer may last for longer than its standing is good.
+    pub lasting: Lasting,
     url: String,
     dropped: Vec<&'static str>,
     set: Vec<(&'static str, Cow<'a, str>)>,
@@ -141,6 +156,7 @@ impl fmt::Debug for Onward<'_> {
             .field("upstream", &self.upstream)
             .field("due", &self.due)
             .field("keeping", &self.keeping)
+            .field("lasting", &self.lasting)
             .finish_non_exhaustive()
     }
 }
@@ -193,6 +209,7 @@ impl<'a> Onward<'a> {
             upstream,
             due: Due::Nothing,
             keeping: Keeping::AsSaid,
+            lasting: Lasting::Free,
             url: [base, path_and_query].concat(),
             dropped: Vec::new(),
             set: Vec::new(),
@@ -211,11 +228,12 @@ impl<'a> Onward<'a> {
         }
     }
 
-    /// Lines: `o` or `i`, what is due (` `, `k`, `i`) and who may keep the answer (` `, `p`, `o`, `n`); the URL; the assertion, or
-    /// nothing; in any number, `+` with a `Set-Cookie` for the answer; at most one `@` with whose scripts may read it; the
-    /// names of the headers to take off, between commas, beside those that never go on; then pairs of lines in any number: a
-    /// name and the value to set on the request. What is the same for all requests with one `Cookie` header comes last. No
-    /// part can hold a line break: URLs are escaped, values come out of parsed headers and checked rules.
+    /// Lines: `o` or `i`, what is due (` `, `k`, `i`), who may keep the answer (` `, `p`, `o`, `n`) and which answers are ended
+    /// once their standing is no longer good (` `, `w`, `u`, `s`); the URL; the assertion, or nothing; in any number, `+` with a
+    /// `Set-Cookie` for the answer; at most one `@` with whose scripts may read it; the names of the headers to take off,
+    /// between commas, beside those that never go on; then pairs of lines in any number: a name and the value to set on the
+    /// request. What is the same for all requests with one `Cookie` header comes last. No part can hold a line break: URLs
+    /// are escaped, values come out of parsed headers and checked rules.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(1536);
         text.push(match self.upstream {
@@ -232,6 +250,12 @@ impl<'a> Onward<'a> {
             Keeping::Private => 'p',
             Keeping::AsOriginSays => 'o',
             Keeping::Nobody => 'n',
+        });
+        text.push(match self.lasting {
+            Lasting::Free => ' ',
+            Lasting::Watched => 'w',
+            Lasting::Upgrade => 'u',
+            Lasting::Stream => 's',
         });
         text.push('\n');
         text.extend([&self.url, "\n", &self.assertion, "\n"]);

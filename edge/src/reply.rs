@@ -69,6 +69,13 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
     }
 }
 
+/// How a connection is closed that was let in and whose standing is no longer good: a code of RFC 6455 §7.4.2, 4000 above
+/// the status that a request would get, and the same `code` as the reason.
+pub const fn close(refusal: &Refusal) -> (u16, Code) {
+    let (status, code) = outside(refusal);
+    (4000 + status, code)
+}
+
 impl Reply {
     /// The answer to `asker`: to a navigation a redirect to the sign-in page where signing in helps and a page where it
     /// does not, to everything else a problem (RFC 9457).

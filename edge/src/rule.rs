@@ -83,6 +83,8 @@ pub struct Rule {
     pub cors: Cors,
     /// Who may keep its answers.
     pub cache: Cache,
+    /// Whether every answer is ended once its standing is no longer good, as WebSockets and event streams are everywhere.
+    pub stream: bool,
 }
 
 /// What is wrong with a rule.
@@ -105,6 +107,9 @@ pub enum BadRule {
     /// Something that a public route cannot keep.
     #[error("{0} means nothing on a public route")]
     OnPublic(&'static str),
+    /// What a shared cache has kept is served without the guard.
+    #[error("stream means nothing with cache = \"origin\": nobody ends what a cache has kept")]
+    StreamKept,
     /// Rules are found by method, and a preflight's is OPTIONS.
     #[error("cors = true needs OPTIONS among the methods")]
     CorsWithoutOptions,
@@ -135,6 +140,7 @@ pub struct RawRule {
     when_stale: Option<WhenStale>,
     cors: Option<RawCors>,
     cache: Option<Cache>,
+    stream: Option<bool>,
 }
 
 impl RawRule {
@@ -149,6 +155,13 @@ impl RawRule {
         let methods = self.methods.map(methods).transpose()?;
         let cors = self.cors.unwrap_or(RawCors::Switch(false));
         let cors = cors.check(methods.as_ref())?;
+        let (cache, stream) = (
+            self.cache.unwrap_or_default(),
+            self.stream.unwrap_or_default(),
+        );
+        if stream && cache == Cache::Origin {
+            return Err(BadRule::StreamKept);
+        }
         Ok(Rule {
             pattern: Pattern::parse(&self.path)?,
             methods,
@@ -159,7 +172,8 @@ impl RawRule {
             freshness: freshness(self.freshness.as_deref())?,
             when_stale: self.when_stale.unwrap_or_default(),
             cors,
-            cache: self.cache.unwrap_or_default(),
+            cache,
+            stream,
         })
     }
 
@@ -174,6 +188,7 @@ impl RawRule {
                 self.cors.as_ref().is_some_and(|cors| !cors.suits_public()),
             ),
             ("cache", self.cache.is_some()),
+            ("stream", self.stream.is_some()),
         ];
         given
             .iter()
@@ -196,6 +211,7 @@ impl Rule {
             when_stale: WhenStale::Refuse,
             cors: Cors::Unsaid,
             cache: Cache::Private,
+            stream: false,
         }
     }
 
@@ -213,6 +229,7 @@ impl Rule {
             when_stale,
             cors: _,
             cache: _,
+            stream,
         } = self;
         if other.access == Access::Public {
             return true;
@@ -224,7 +241,8 @@ impl Rule {
             .is_none_or(|most| max_auth_age.is_some_and(|age| age <= most));
         let is_fresh = *freshness <= other.freshness
             && (*when_stale == WhenStale::Refuse || other.when_stale == WhenStale::Serve);
-        *access == Access::User && roles_suffice && is_recent && is_fresh
+        let ends = *stream || !other.stream;
+        *access == Access::User && roles_suffice && is_recent && is_fresh && ends
     }
 
     /// Whether the rule speaks of `method`. Who may GET may HEAD (RFC 9110 §9.3.2).

@@ -58,6 +58,20 @@ pub fn decide(
     patience: Patience,
 ) -> Result<Passed, Hold> {
     token::check_time(token, now.to_secs()).map_err(Refusal::Token)?;
+    holds(rule, token, view, now, patience)
+}
+
+/// Decides all but the token's time, which an open connection may outlive: see [`crate::open`].
+///
+/// # Errors
+/// [`Hold`] as for [`decide`].
+pub fn holds(
+    rule: &Rule,
+    token: &Verified<Claims>,
+    view: Option<&View>,
+    now: UnixMillis,
+    patience: Patience,
+) -> Result<Passed, Hold> {
     match view.map_or(Standing::Good, |view| view.standing(token)) {
         Standing::Good => {}
         Standing::Stale => return Err(Refusal::ClaimsStale.into()),

@@ -1,9 +1,10 @@
 //! Names and shapes that cross between browser, edge, issuer and origin.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use crate::base64url;
+use crate::id::SessionId;
 use crate::rejection::Code;
 use crate::secret::{Purpose, RootSecret};
 
@@ -82,6 +83,35 @@ impl Problem {
         serde_json::to_string(self)
             .unwrap_or_else(|_| r#"{"type":"about:blank","code":"internal"}"#.to_owned())
     }
+}
+
+/// How many sessions an edge may ask about at once: the question fits into the 16 KB that the issuer reads of a body.
+pub const MOST_SESSIONS: usize = 500;
+
+/// What an edge asks at `POST /edge/sessions`: which of these stand, on which it keeps connections open?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsAsked {
+    /// At most [`MOST_SESSIONS`].
+    pub sessions: Vec<SessionId>,
+}
+
+/// The answer: those that stand. The others have ended, or never were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsStanding {
+    /// In any order.
+    pub sessions: Vec<SessionStanding>,
+}
+
+/// A session that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStanding {
+    /// Which.
+    pub sid: SessionId,
+    /// The version of the user's claims: who has an older one has to be renewed.
+    pub ver: u32,
+    /// For how many milliseconds from the question on that may be believed, as a token is for its lifetime. An end within
+    /// them is announced as a revocation, as long as any token.
+    pub for_ms: u64,
 }
 
 /// What an edge sends as [`header::EDGE_TOKEN`]: a key derived from `EDGE_SECRET`, as base64url.

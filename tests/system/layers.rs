@@ -295,11 +295,13 @@ const ORDER: [(&str, &[&str]); 3] = [
         "edge",
         &[
             "io",
+            "open",
             "gate",
             "preflight",
             "csrf",
             "freshness",
             "token_cache",
+            "sessions",
             "reply",
             "caching",
             "identity",

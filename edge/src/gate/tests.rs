@@ -94,7 +94,7 @@ fn a_good_cookie_and_a_good_bearer_pass() {
     let (before, user) = by_cookie
         .split_once("\n\ncookie\ntheme=dark\nportcullis-user\n")
         .unwrap_or_else(|| panic!("{by_cookie}"));
-    let assertion = before.strip_prefix("o p\nhttp://origin.internal:3000/app/x\n");
+    let assertion = before.strip_prefix("o pw\nhttp://origin.internal:3000/app/x\n");
     assert!(
         assertion.is_some_and(|jws| jws.split('.').count() == 3),
         "{by_cookie}"

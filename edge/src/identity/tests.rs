@@ -39,7 +39,10 @@ fn set<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
 #[test]
 fn the_origin_learns_who_it_is_and_can_check_it() {
     let lines = lines(Some("a=1"), false);
-    assert_eq!(lines[..2], ["o  ", "http://origin.internal:3000/app/x?y=1"]);
+    assert_eq!(
+        lines[..2],
+        ["o   ", "http://origin.internal:3000/app/x?y=1"]
+    );
     assert_eq!(lines[3..].len(), 1 + 3 * 2);
     assert_eq!(lines[3], "");
     let set = |name| set(&lines, name).unwrap();
@@ -101,7 +104,7 @@ fn the_issuer_gets_the_cookies_and_the_edges_token() {
     assert_eq!(
         text,
         format!(
-            "i  \nhttp://issuer.internal:8081/auth/login?x\n\n\nportcullis-edge-token\n{token}\nportcullis-client-ip\n192.0.2.7"
+            "i   \nhttp://issuer.internal:8081/auth/login?x\n\n\nportcullis-edge-token\n{token}\nportcullis-client-ip\n192.0.2.7"
         )
     );
 }

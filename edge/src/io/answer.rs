@@ -186,7 +186,8 @@ fn refused(refusal: &Refusal, errands: &Errands<'_>, asker: Asker<'_>, env: &Env
     reply
 }
 
-fn path(url: &str) -> String {
+/// The path of a URL, for the log; of one that is none, what is wrong with it.
+pub(crate) fn path(url: &str) -> String {
     Target::parse(url).map_or_else(|bad| bad.to_string(), |target| target.path().to_owned())
 }
 

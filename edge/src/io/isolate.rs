@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::freshness::turn::{Turn, Turns};
 use crate::gate::{self, Asked, Known, Stop};
 use crate::identity::Upstream;
+use crate::open::{self, Look, Open, Tried};
+use crate::sessions::Sessions;
 use crate::token_cache::TokenCache;
 use crate::verdict::Patience;
 use crate::view::{Latest, Source, Taken, View};
@@ -51,6 +53,9 @@ struct Isolate {
     renewals: RefCell<Turns>,
     keys_asked_at: Cell<Option<UnixMillis>>,
     asked_in_vain_at: Cell<Option<UnixMillis>>,
+    feed_asked_at: Cell<Option<UnixMillis>>,
+    sessions: RefCell<Sessions>,
+    questions: RefCell<Turns>,
     troubles: RefCell<Troubles>,
     serial: Cell<Option<Serial>>,
 }
@@ -78,12 +83,39 @@ pub(crate) fn pass<'a>(
     asked: Asked<'a>,
     patience: Patience,
 ) -> Result<gate::Pass<'a>, Stop> {
+    with_known(config, asked.now, patience, |known, isolate| {
+        gate::pass(asked, known, &mut isolate.tokens.borrow_mut())
+    })
+}
+
+/// Looks at an open connection with what is held.
+pub(crate) fn look(config: &Config, open: Open<'_>, now: UnixMillis) -> Look {
+    with_known(config, now, Patience::CanAsk, |known, isolate| {
+        let tried = Tried {
+            renewing: is_renewing(now),
+            feed_asked_at: isolate.feed_asked_at.get(),
+            keys_asked_at: isolate.keys_asked_at.get(),
+            asking: isolate.questions.borrow().is_running(now),
+        };
+        let (mut tokens, mut sessions) =
+            (isolate.tokens.borrow_mut(), isolate.sessions.borrow_mut());
+        open::look(open, known, tried, &mut tokens, &mut sessions, now)
+    })
+}
+
+fn with_known<T>(
+    config: &Config,
+    now: UnixMillis,
+    patience: Patience,
+    decide: impl FnOnce(Known<'_>, &Isolate) -> T,
+) -> T {
     let serial = next_serial();
     ISOLATE.with(|isolate| {
-        if isolate.latest.borrow_mut().is_put_back(asked.now) {
+        if isolate.latest.borrow_mut().is_put_back(now) {
             // While the clock was ahead, entries may have been dropped that are of use again. The number that is held
             // would keep them from being told once more.
             isolate.view.replace(None);
+            isolate.feed_asked_at.set(None);
         }
         let (keys, view) = (isolate.keys.borrow(), isolate.view.borrow());
         let held = || keys.as_ref().map(|held| &held.set);
@@ -91,14 +123,11 @@ pub(crate) fn pass<'a>(
             config,
             keys: config.fixed_keys.as_ref().or_else(held),
             view: view.as_ref(),
-            kv_asked_at: isolate
-                .kv_asked_at
-                .get()
-                .filter(|_| !is_renewing(asked.now)),
+            kv_asked_at: isolate.kv_asked_at.get().filter(|_| !is_renewing(now)),
             patience,
             serial,
         };
-        gate::pass(asked, known, &mut isolate.tokens.borrow_mut())
+        decide(known, isolate)
     })
 }
 
@@ -200,6 +229,24 @@ pub(crate) fn asked_in_vain_at() -> Option<UnixMillis> {
 
 pub(crate) fn note_asked_in_vain(at: Option<UnixMillis>) {
     ISOLATE.with(|isolate| isolate.asked_in_vain_at.set(at));
+}
+
+pub(crate) fn note_feed_asked(at: UnixMillis) {
+    ISOLATE.with(|isolate| isolate.feed_asked_at.set(Some(at)));
+}
+
+/// What is known of the sessions on which open connections live.
+pub(crate) fn of_sessions<T>(asked: impl FnOnce(&mut Sessions) -> T) -> T {
+    ISOLATE.with(|isolate| asked(&mut isolate.sessions.borrow_mut()))
+}
+
+/// Begins a question about sessions, unless one is being asked. It counts as asked for `limit` at most.
+pub(crate) fn begin_question(now: UnixMillis, limit: Duration) -> Option<Turn> {
+    ISOLATE.with(|isolate| isolate.questions.borrow_mut().begin(now, limit))
+}
+
+pub(crate) fn end_question(turn: Turn) {
+    ISOLATE.with(|isolate| isolate.questions.borrow_mut().end(turn));
 }
 
 /// Begins a renewal, unless one is running. It counts as running for `limit` at most: its request may be cancelled.

@@ -32,7 +32,7 @@ extern "C" {
     pub type Context;
 
     #[wasm_bindgen(method, js_name = waitUntil)]
-    fn wait_until(this: &Context, promise: &Promise);
+    pub(crate) fn wait_until(this: &Context, promise: &Promise);
 }
 
 /// What to renew.

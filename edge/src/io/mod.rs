@@ -13,7 +13,9 @@ pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod renewal;
 pub(crate) mod revocations;
+pub(crate) mod sessions;
 pub(crate) mod settings;
+pub mod streams;
 pub(crate) mod upstream;
 
 use wasm_bindgen::JsValue;

@@ -54,6 +54,7 @@ pub(crate) async fn ask_issuer(config: &Config) -> Option<Spare> {
     if isolate::asked_in_vain_at().is_some_and(|at| ago(at, now) < ISSUER_COOL_DOWN) {
         return None;
     }
+    isolate::note_feed_asked(now);
     if others_helped(config).await {
         isolate::note_trouble(|troubles| troubles.issuer = None);
         return None;

@@ -65,10 +65,25 @@ pub(crate) async fn kv(env: &Env, key: &str) -> Result<Option<Vec<u8>>, String> 
 /// The body of a 200 of the issuer to `GET path`.
 pub(crate) async fn issuer_get(config: &Config, path: &str) -> Result<Vec<u8>, Refusal> {
     let response = issuer(config, "GET", path, &[]).await?;
+    body_of_ok(&response).await
+}
+
+/// The body of a 200 of the issuer to `POST path` with JSON.
+pub(crate) async fn issuer_post(
+    config: &Config,
+    path: &str,
+    json: &str,
+) -> Result<Vec<u8>, Refusal> {
+    let headers = [("content-type", "application/json")];
+    let response = send(config, "POST", path, &headers, Some(json)).await?;
+    body_of_ok(&response).await
+}
+
+async fn body_of_ok(response: &Response) -> Result<Vec<u8>, Refusal> {
     if response.status() != 200 {
         return Err(Refusal::IssuerUnreachable);
     }
-    body(&response).await
+    body(response).await
 }
 
 /// Calls the issuer as an edge.
@@ -77,6 +92,16 @@ pub(crate) async fn issuer(
     method: &str,
     path: &str,
     extra: &[(&str, &str)],
+) -> Result<Response, Refusal> {
+    send(config, method, path, extra, None).await
+}
+
+async fn send(
+    config: &Config,
+    method: &str,
+    path: &str,
+    extra: &[(&str, &str)],
+    content: Option<&str>,
 ) -> Result<Response, Refusal> {
     let send = || -> Result<js_sys::Promise, JsValue> {
         let headers = Headers::new()?;
@@ -88,6 +113,9 @@ pub(crate) async fn issuer(
         init.set_method(method);
         init.set_headers_headers(&headers);
         init.set_redirect(RequestRedirect::Manual);
+        if let Some(content) = content {
+            init.set_body(&content.into());
+        }
         init.set_signal(Some(&AbortSignal::timeout_with_u32(
             ISSUER_LIMIT.as_secs() as u32 * 1000,
         )));

@@ -89,6 +89,7 @@ fn bad_rules_have_a_reason() {
         (r#""cors":true"#, "cors without a table"),
         (r#""cors":false"#, "cors without a table"),
         (r#""cache":"origin""#, "cache"),
+        (r#""stream":true"#, "stream"),
     ] {
         assert_eq!(
             of(&format!(r#""access":"public",{given}"#)),

@@ -1,16 +1,21 @@
-//! What edges fetch where Workers KV has nothing newer, and the public key set.
+//! What edges ask: for keys and revocations where Workers KV has nothing newer, and which sessions stand. And the public key
+//! set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
+use shared::wire::{MOST_SESSIONS, SessionStanding, SessionsAsked, SessionsStanding};
 
 use super::error::Failure;
 use super::extract::EdgeCaller;
 use crate::services::Services;
+use crate::store::sessions::confirm;
 
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
@@ -62,4 +67,33 @@ pub(super) async fn revocations(
     });
     let bytes = answer.await.ok().flatten().ok_or(Failure::Unread)?;
     Ok((OCTETS, bytes))
+}
+
+/// `POST /edge/sessions`: which of these sessions stand, for how long that may be believed, and the version of their users'
+/// claims. An edge asks for those whose connections outlive their tokens.
+pub(super) async fn sessions(
+    State(services): State<Arc<Services>>,
+    _: EdgeCaller,
+    asked: Result<Json<SessionsAsked>, JsonRejection>,
+) -> Result<impl IntoResponse, Failure> {
+    let Json(SessionsAsked { sessions }) =
+        asked.map_err(|_| Failure::BadRequest("sessions must be a list of session ids."))?;
+    if sessions.len() > MOST_SESSIONS {
+        return Err(Failure::BadRequest("sessions must be 500 at most."));
+    }
+    let (now, policy) = (services.clock.now(), &services.config.policy);
+    let mut conn = services.store.conn().await?;
+    let until = now.plus(policy.access);
+    let standing = confirm(&mut conn, &sessions, until, policy.idle, now).await?;
+    let sessions = standing.into_iter().map(|standing| SessionStanding {
+        sid: standing.id,
+        ver: standing.ver,
+        for_ms: millis(standing.until.since(now)),
+    });
+    let sessions = sessions.collect();
+    Ok(Json(SessionsStanding { sessions }))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

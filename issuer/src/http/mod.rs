@@ -40,6 +40,7 @@ pub(crate) fn public(services: Arc<Services>) -> Router {
         .route("/edge/refresh-token", get(refresh::is_present))
         .route("/edge/keys", get(edge::keys))
         .route("/edge/revocations", get(edge::revocations))
+        .route("/edge/sessions", post(edge::sessions))
         .fallback(async || Failure::NotFound)
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(

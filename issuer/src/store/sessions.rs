@@ -205,6 +205,59 @@ pub async fn refresh(
     Ok(updated.rows_affected() == 1)
 }
 
+/// A session that [`confirm`] found standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub id: SessionId,
+    /// The version of its user's claims.
+    pub ver: u32,
+    /// Until when that may be believed.
+    pub until: UnixMillis,
+}
+
+/// Those of `ids` that stand at `now`, for edges that keep connections of theirs open until `until`, or until they run out.
+/// As when a token is given out, the row notes until when: so an end within that time is announced. It is no sign of life of
+/// the user. Rows are locked in the order of their ids, as [`end`] does.
+pub async fn confirm(
+    conn: &mut PgConnection,
+    ids: &[SessionId],
+    until: UnixMillis,
+    idle: Duration,
+    now: UnixMillis,
+) -> Result<Vec<Standing>, StoreError> {
+    let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+    let rows: Vec<(Vec<u8>, i32, OffsetDateTime)> = sqlx::query_as(
+        "with standing as (
+             select s.id, least($2, s.expires_at, s.last_seen_at + $3 * interval '1 second') as until, u.ver
+             from sessions s join users u on u.id = s.user_id
+             where s.id = any($1) and s.ended_at is null and s.expires_at > $4
+               and s.last_seen_at + $3 * interval '1 second' > $4 and u.disabled_at is null
+             order by s.id for update of s
+         )
+         update sessions s set access_expires_at = greatest(s.access_expires_at, standing.until)
+         from standing where s.id = standing.id
+         returning s.id, standing.ver, standing.until",
+    )
+    .bind(&ids)
+    .bind(to_db(until))
+    .bind(idle.as_secs_f64())
+    .bind(to_db(now))
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|(id, ver, until)| {
+            Ok(Standing {
+                id: SessionId::from_bytes(bytes(id)?),
+                ver: (*ver)
+                    .try_into()
+                    .map_err(|_| StoreError::Corrupt("users.ver"))?,
+                until: from_db(*until),
+            })
+        })
+        .collect()
+}
+
 /// A session that [`end`] ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {

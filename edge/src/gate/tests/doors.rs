@@ -16,18 +16,18 @@ fn a_public_route_gets_no_credential_of_ours() {
         .once()
         .unwrap()
     };
-    assert_eq!(public(None, None), "o  \nhttp://origin.internal:3000/\n\n");
+    assert_eq!(public(None, None), "o   \nhttp://origin.internal:3000/\n\n");
     assert_eq!(
         public(access(&good), None),
-        "o  \nhttp://origin.internal:3000/\n\n\ncookie\ntheme=dark"
+        "o   \nhttp://origin.internal:3000/\n\n\ncookie\ntheme=dark"
     );
     assert_eq!(
         public(None, Some(format!("Bearer {good}"))),
-        "o  \nhttp://origin.internal:3000/\n\nauthorization"
+        "o   \nhttp://origin.internal:3000/\n\nauthorization"
     );
     assert_eq!(
         public(None, Some("Bearer something-else".into())),
-        "o  \nhttp://origin.internal:3000/\n\n"
+        "o   \nhttp://origin.internal:3000/\n\n"
     );
 }
 
@@ -83,7 +83,7 @@ fn other_ways_end_where_they_should() {
     assert!(
         to("/auth/login")
             .unwrap()
-            .starts_with("i  \nhttp://issuer.internal:8081/auth/login\n")
+            .starts_with("i   \nhttp://issuer.internal:8081/auth/login\n")
     );
     assert_eq!(to("/edge/keys"), Err(Refusal::Hidden.into()));
     assert_eq!(to("/ADMIN/"), Err(Refusal::Respelled.into()));
@@ -117,7 +117,7 @@ fn a_preflight_passes_where_the_rule_says_so() {
         view: None,
         ..Case::default()
     };
-    let passed = "o p\nhttp://origin.internal:3000/cors/x\n\n";
+    let passed = "o p \nhttp://origin.internal:3000/cors/x\n\n";
     assert_eq!(preflight("/cors/x", None, None).once().unwrap(), passed);
     assert_eq!(
         preflight("/cors/x", access(&good), None).once().unwrap(),
@@ -137,7 +137,7 @@ fn a_preflight_passes_where_the_rule_says_so() {
         preflight("/", None, None)
             .once()
             .unwrap()
-            .starts_with("o  \n")
+            .starts_with("o   \n")
     );
     let plain = Case {
         wanted_method: None,
@@ -233,9 +233,9 @@ fn the_rule_says_who_may_keep_the_answer() {
         .once()
         .unwrap()
     };
-    assert!(of("/app/x").starts_with("o p\n"));
-    assert!(of("/kept/x").starts_with("o o\n"));
-    assert!(of("/").starts_with("o  \n"));
+    assert!(of("/app/x").starts_with("o pw\n"));
+    assert!(of("/kept/x").starts_with("o ow\n"));
+    assert!(of("/").starts_with("o   \n"));
 }
 
 #[test]
