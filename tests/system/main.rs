@@ -37,6 +37,7 @@ mod settings;
 mod shutdown;
 mod spoof;
 mod stepup;
+mod streams;
 mod support;
 mod sweep;
 mod untrusted;

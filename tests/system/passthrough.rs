@@ -5,15 +5,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use harness::raw::{self, Connection, Recorded, Recorder};
+use harness::socket::{self, Socket};
 use harness::system::{ADA, BOB, Client, Method, Mode, System};
 use harness::wait::until;
 use serde_json::json;
 use shared::cookie;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::wire::{Site, authority};
 
@@ -21,6 +19,7 @@ const GIGABYTE: usize = 1 << 30;
 /// By how much the memory of workerd may grow while a gigabyte passes.
 const FLAT: u64 = 64 << 20;
 const PIECE: usize = 1 << 20;
+const SOCKET: &str = "/api/test/socket";
 
 fn head(system: &System, client: &Client, line: &str, more: &str) -> String {
     let cookies: Vec<String> = client
@@ -228,34 +227,7 @@ async fn the_first_event_arrives_before_the_stream_ends() -> Result<()> {
     Ok(())
 }
 
-/// A WebSocket through the edge, as a page of `origin` opens it.
-async fn open_socket(
-    system: &System,
-    client: &Client,
-    origin: Option<&str>,
-) -> Result<(WebSocketStream<TcpStream>, Response), Error> {
-    let url = format!("ws://{}/api/test/socket", authority(system));
-    let mut request = url.into_client_request()?;
-    let mut set = |name: &'static str, value: &str| -> Result<(), Error> {
-        request.headers_mut().insert(name, value.parse()?);
-        Ok(())
-    };
-    let cookies: Vec<String> = client
-        .cookies()
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    if !cookies.is_empty() {
-        set("cookie", &cookies.join("; "))?;
-    }
-    if let Some(origin) = origin {
-        set("origin", origin)?;
-    }
-    let stream = TcpStream::connect(system.edges[0].addr()).await?;
-    client_async(request, stream).await
-}
-
-fn refusal(result: Result<(WebSocketStream<TcpStream>, Response), Error>) -> Result<u16> {
+fn refusal(result: Result<(Socket, Response), Error>) -> Result<u16> {
     match result {
         Err(Error::Http(response)) => Ok(response.status().as_u16()),
         Err(error) => bail!("neither opened nor refused: {error}"),
@@ -267,8 +239,9 @@ fn refusal(result: Result<(WebSocketStream<TcpStream>, Response), Error>) -> Res
 async fn a_websocket_is_opened_and_carries_messages_both_ways() -> Result<()> {
     let system = System::start().await?;
     let client = system.login(&BOB).await?;
-    for origin in [Some(system.public_url()), None] {
-        let (mut socket, answer) = open_socket(&system, &client, origin).await?;
+    let own = [("origin", system.public_url())];
+    for origin in [&own[..], &[]] {
+        let (mut socket, answer) = socket::open(&client, SOCKET, origin).await?;
         assert_eq!(answer.status().as_u16(), 101);
         let long = "x".repeat(200_000);
         for text in ["one", "zwei – ✓", long.as_str()] {
@@ -289,10 +262,10 @@ async fn a_websocket_of_a_stranger_or_of_another_site_is_refused() -> Result<()>
     let system = System::start().await?;
     let client = system.login(&BOB).await?;
     let stranger = system.client()?;
-    let own = Some(system.public_url());
-    assert_eq!(refusal(open_socket(&system, &stranger, own).await)?, 401);
+    let own = [("origin", system.public_url())];
+    assert_eq!(refusal(socket::open(&stranger, SOCKET, &own).await)?, 401);
     for other in ["https://evil.example", "null", "http://localhost"] {
-        let opened = open_socket(&system, &client, Some(other)).await;
+        let opened = socket::open(&client, SOCKET, &[("origin", other)]).await;
         assert_eq!(refusal(opened)?, 403, "{other}");
     }
     Ok(())
@@ -304,7 +277,8 @@ async fn a_websocket_opens_after_a_renewal() -> Result<()> {
     let client = system.login(&BOB).await?;
     system.advance(Duration::from_secs(16 * 60)).await?;
     ensure!(client.cookie(cookie::ACCESS).is_none());
-    let (mut socket, answer) = open_socket(&system, &client, Some(system.public_url())).await?;
+    let own = [("origin", system.public_url())];
+    let (mut socket, answer) = socket::open(&client, SOCKET, &own).await?;
     socket.send(Message::text("x")).await?;
     assert_eq!(socket.next().await.context("closed")??, Message::text("x"));
     let cookies = answer.headers().get_all("set-cookie").iter().count();

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use harness::system::{Client, System, issuer_program};
+use harness::system::{Client, Method, System, issuer_program};
 use harness::wait::until;
 use issuer::store::revocations;
 use shared::claims::Claims;
@@ -70,22 +70,33 @@ fn update_in_kv(system: &System, key: &str) -> Result<Update> {
 
 /// Asks issuer 0 as an edge does who knows everything below `after`.
 pub(crate) async fn feed(system: &System, after: u64) -> Result<Update> {
-    let issuer = &system.issuers[0];
-    let secret = issuer
-        .settings()
-        .get("EDGE_SECRET")
-        .context("EDGE_SECRET")?;
-    let secrets = RootSecret::parse_list(secret)?;
-    let answer = harness::system::http_client()?
-        .get(format!(
-            "http://{}/edge/revocations?after={after}",
-            issuer.addr()
-        ))
-        .header(header::EDGE_TOKEN, edge_token(&secrets[0]))
-        .send()
-        .await?
-        .error_for_status()?;
-    Ok(OpenUpdate::open(&answer.bytes().await?, &secrets)?.to_update())
+    let path = format!("/edge/revocations?after={after}");
+    let (status, answer) = as_edge(system, Method::GET, &path, String::new()).await?;
+    ensure!(status == 200, "{path}: {status}");
+    Ok(OpenUpdate::open(&answer, &edge_secrets(system)?)?.to_update())
+}
+
+/// Asks issuer 0 as an edge does, with JSON: the status and the body of its answer.
+pub(crate) async fn as_edge(
+    system: &System,
+    method: Method,
+    path: &str,
+    json: String,
+) -> Result<(u16, Vec<u8>)> {
+    let url = format!("http://{}{path}", system.issuers[0].addr());
+    let token = edge_token(&edge_secrets(system)?[0]);
+    let request = harness::system::http_client()?
+        .request(method, url)
+        .header(header::EDGE_TOKEN, token)
+        .header("content-type", "application/json");
+    let answer = request.body(json).send().await?;
+    Ok((answer.status().as_u16(), answer.bytes().await?.into()))
+}
+
+fn edge_secrets(system: &System) -> Result<Vec<RootSecret>> {
+    let settings = system.issuers[0].settings();
+    let secret = settings.get("EDGE_SECRET").context("EDGE_SECRET")?;
+    Ok(RootSecret::parse_list(secret)?)
 }
 
 /// The access token that `client` holds, of a stack whose `JWT_SECRET` is set.

@@ -1,12 +1,12 @@
 //! What the tests of the edge need an origin to do: stream, wait, upgrade, set cookies, say how it may be cached.
-//! All under [`AREA`], which the demo rules guard.
+//! All under each of [`AREAS`], which the demo rules guard.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -18,8 +18,15 @@ use shared::wire;
 use tokio::sync::Notify;
 
 /// Where all of it is.
-const AREA: &str = "/api/test";
+const AREAS: [&str; 2] = ["/api/test", "/admin/test"];
 const PIECE: usize = 64 * 1024;
+/// So many ends of sockets are remembered.
+const MOST_ENDED: usize = 5_000;
+/// How a socket closes that does so by itself.
+const BYE: CloseFrame = CloseFrame {
+    code: 3001,
+    reason: Utf8Bytes::from_static("bye"),
+};
 
 #[derive(Debug, Default)]
 struct Trial {
@@ -31,14 +38,17 @@ struct Trial {
     release: Notify,
     /// So many answers that say how often they were made.
     made: AtomicU64,
-    /// So many sources were left before their end.
+    /// So many sources and streams of events were left before their end.
     left: AtomicU64,
+    /// How sockets have ended, the newest last.
+    ended: Mutex<VecDeque<String>>,
 }
 
 pub(super) fn router() -> Router {
     let routes = Router::new()
         .route("/sink", post(sink))
         .route("/source", get(source))
+        .route("/source/again", get(source))
         .route("/source/left", get(left))
         .route("/echo", any(echo))
         .route("/events", get(events))
@@ -47,12 +57,16 @@ pub(super) fn router() -> Router {
         .route("/held/count", get(count))
         .route("/held/release", get(release))
         .route("/socket", any(socket))
+        .route("/socket/{does}", any(socket_that))
+        .route("/sockets", get(sockets))
         .route("/set-cookies", any(set_cookies))
         .route("/status/{code}", any(status))
         .route("/caching", any(caching))
         .route("/caching/{*rest}", any(caching))
         .with_state(Arc::new(Trial::default()));
-    Router::new().nest(AREA, routes)
+    AREAS.iter().fold(Router::new(), |router, area| {
+        router.nest(area, routes.clone())
+    })
 }
 
 /// Takes any body and says how long it was.
@@ -95,6 +109,10 @@ impl Source {
         self.unsent -= next.len();
         next
     }
+
+    fn finish(mut self) {
+        self.unsent = 0;
+    }
 }
 
 impl Drop for Source {
@@ -122,9 +140,14 @@ async fn echo(request: Request) -> Response {
 
 /// Server-sent events: one at once, and one when [`finish`] is asked for.
 async fn events(State(trial): State<Arc<Trial>>) -> Response {
+    let source = Source {
+        trial: trial.clone(),
+        unsent: 1,
+    };
     let events = stream::once(async { Bytes::from_static(b"data: first\n\n") }).chain(
         stream::once(async move {
             trial.finish.notified().await;
+            source.finish();
             Bytes::from_static(b"data: last\n\n")
         }),
     );
@@ -153,14 +176,67 @@ async fn release(State(trial): State<Arc<Trial>>) {
 }
 
 /// Says everything back.
-async fn socket(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(async |mut socket| {
-        while let Some(Ok(message)) = socket.recv().await {
-            if socket.send(message).await.is_err() {
-                return;
+async fn socket(trial: State<Arc<Trial>>, upgrade: WebSocketUpgrade) -> Response {
+    socket_that(trial, Path("echoes".to_owned()), upgrade).await
+}
+
+/// Does the same with the first message: `echoes` says it back, `closes` with a code and a reason, `leaves` without a word,
+/// `floods` with messages of 64 KB, as many as the message says.
+async fn socket_that(
+    State(trial): State<Arc<Trial>>,
+    Path(does): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade.on_upgrade(async move |mut socket| {
+        let ended = loop {
+            let message = match socket.recv().await {
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer goes out with the next look.
+                    let _ = socket.recv().await;
+                    break how(frame);
+                }
+                Some(Ok(message)) => message,
+                Some(Err(_)) | None => break "lost".to_owned(),
+            };
+            let sent = match does.as_str() {
+                "leaves" => return,
+                "closes" => socket.send(Message::Close(Some(BYE))).await,
+                "floods" => flood(&mut socket, &message).await,
+                _ => socket.send(message).await,
+            };
+            if sent.is_err() {
+                break "lost".to_owned();
             }
+        };
+        let mut all = trial.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back(ended);
+        if all.len() > MOST_ENDED {
+            all.pop_front();
         }
     })
+}
+
+async fn flood(socket: &mut WebSocket, asked: &Message) -> Result<(), axum::Error> {
+    let count = asked.to_text().ok().and_then(|text| text.parse().ok());
+    for _ in 0..count.unwrap_or(0) {
+        let piece = Bytes::from_static(&[b'.'; PIECE]);
+        socket.send(Message::Binary(piece)).await?;
+    }
+    Ok(())
+}
+
+/// A code and a reason, or `closed` where none was given.
+fn how(frame: Option<CloseFrame>) -> String {
+    frame.map_or_else(
+        || "closed".to_owned(),
+        |frame| format!("{} {}", frame.code, frame.reason),
+    )
+}
+
+/// How sockets have ended: a code and a reason, `closed`, or `lost`.
+async fn sockets(State(trial): State<Arc<Trial>>) -> Response {
+    let ended = trial.ended.lock().unwrap_or_else(PoisonError::into_inner);
+    Json(json!({ "ended": *ended })).into_response()
 }
 
 async fn set_cookies(body: Bytes) -> impl IntoResponse {

@@ -62,6 +62,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads on to the end, whether that was said or the connection broke.
+    ///
+    /// # Errors
+    /// It goes on after `limit`.
+    pub async fn read_to_end(&mut self, limit: Duration) -> Result<()> {
+        let reading =
+            async { while self.stream.read_buf(&mut self.seen).await.unwrap_or(0) > 0 {} };
+        timeout(limit, reading)
+            .await
+            .with_context(|| format!("it goes on after {limit:?}"))
+    }
+
     /// Reads the next bytes and forgets them: how many, 0 at the end.
     ///
     /// # Errors

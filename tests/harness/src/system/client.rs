@@ -17,8 +17,8 @@ use super::{Account, http_client};
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) http: reqwest::Client,
-    pub(super) addr: SocketAddr,
-    pub(super) public_url: String,
+    pub(crate) addr: SocketAddr,
+    pub(crate) public_url: String,
     jar: Arc<Mutex<Jar>>,
     clock: Clock,
 }
@@ -54,6 +54,11 @@ impl Client {
             addr,
             ..self.clone()
         }
+    }
+
+    /// The site as users see it.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
     }
 
     /// Begins a request.

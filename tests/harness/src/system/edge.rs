@@ -58,6 +58,16 @@ impl Edge {
         Ok(())
     }
 
+    /// Its process.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn process_id(&self) -> Result<i32> {
+        let running = self.running.lock().await;
+        let running = running.as_ref().context("this edge does not run")?;
+        Ok(running.process().id())
+    }
+
     /// The bytes of memory that its process holds now.
     ///
     /// # Errors

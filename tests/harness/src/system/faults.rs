@@ -73,6 +73,15 @@ impl System {
         Ok(self.wires.at(Link::EdgeIssuer, edge)?.heard().times)
     }
 
+    /// How often an edge has asked the issuers which sessions stand.
+    ///
+    /// # Errors
+    /// There are not so many edges.
+    pub fn session_questions(&self, edge: usize) -> Result<u64> {
+        let wire = self.wires.at(Link::EdgeIssuer, edge)?;
+        Ok(wire.heard_second().times)
+    }
+
     /// The issuer that has published last, as far as its wire to KV has heard.
     pub fn publisher(&self) -> Option<usize> {
         let wires = self.wires.all(Link::IssuerKv).iter().enumerate();

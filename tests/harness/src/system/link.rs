@@ -58,7 +58,7 @@ pub struct Wire {
     addr: SocketAddr,
     targets: Arc<Mutex<Vec<SocketAddr>>>,
     state: watch::Sender<State>,
-    ear: Arc<Ear>,
+    ears: [Arc<Ear>; 2],
     accepted: Arc<AtomicUsize>,
     _task: Task,
 }
@@ -69,20 +69,23 @@ impl Wire {
     /// # Errors
     /// No port is free.
     pub async fn start(targets: Vec<SocketAddr>) -> Result<Self> {
-        Self::start_listening_for("", targets).await
+        Self::start_listening_for(["", ""], targets).await
     }
 
-    /// Starts one that counts how often `text` goes over it to the targets.
+    /// Starts one that counts how often each of `texts` goes over it to the targets.
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start_listening_for(text: &'static str, targets: Vec<SocketAddr>) -> Result<Self> {
+    pub async fn start_listening_for(
+        texts: [&'static str; 2],
+        targets: Vec<SocketAddr>,
+    ) -> Result<Self> {
         let (addr, listener) = background::listen().await?;
         let targets = Arc::new(Mutex::new(targets));
-        let ear = Arc::new(Ear::new(text));
+        let ears = texts.map(|text| Arc::new(Ear::new(text)));
         let (state, seen) = watch::channel(State::Whole);
         let accepted = Arc::new(AtomicUsize::new(0));
-        let (pool, turn, hears) = (targets.clone(), accepted.clone(), ear.clone());
+        let (pool, turn, hears) = (targets.clone(), accepted.clone(), ears.clone());
         let task = Task::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut targets = pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -96,7 +99,7 @@ impl Wire {
             addr,
             targets,
             state,
-            ear,
+            ears,
             accepted,
             _task: task,
         })
@@ -112,9 +115,16 @@ impl Wire {
         *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
     }
 
-    /// How often what it listens for has gone over it.
+    /// How often the first text that it listens for has gone over it.
     pub fn heard(&self) -> Heard {
-        self.ear.heard()
+        let [first, _] = &self.ears;
+        first.heard()
+    }
+
+    /// How often the second one has.
+    pub fn heard_second(&self) -> Heard {
+        let [_, second] = &self.ears;
+        second.heard()
     }
 
     /// How many connections were made to it.
@@ -133,7 +143,7 @@ async fn carry(
     client: TcpStream,
     targets: &[SocketAddr],
     mut state: watch::Receiver<State>,
-    ear: &Ear,
+    [first, second]: &[Arc<Ear>; 2],
 ) {
     if state
         .wait_for(|state| *state != State::Stalled)
@@ -148,7 +158,7 @@ async fn carry(
     };
     // Small packets in both directions: waiting to fill them would cost 40 ms each.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let mut client = Overheard::new(client, ear);
+    let mut client = Overheard::new(Overheard::new(client, first), second);
     loop {
         tokio::select! {
             // Dropping the copy loses no bytes that matter: only a cut or a stall ends it early, and a stalled
@@ -227,10 +237,12 @@ mod tests {
             .unwrap();
         let nobody = SocketAddr::from(([127, 0, 0, 1], crate::ports::free().unwrap()));
         let targets = vec![nobody, server.addr()];
-        let wire = Wire::start_listening_for("GET / ", targets).await.unwrap();
+        let texts = ["GET / ", "HTTP/1.1"];
+        let wire = Wire::start_listening_for(texts, targets).await.unwrap();
         for times in 1..=2 {
             assert_eq!(get(wire.addr()).await.as_deref(), Some("here"));
             assert_eq!(wire.heard().times, times);
+            assert_eq!(wire.heard_second().times, times);
         }
         assert!(wire.heard().last.is_some());
     }

@@ -8,6 +8,8 @@ use super::link::{Link, State, Wire};
 
 /// How the request begins with which an edge asks the issuer for revocations.
 const FEED: &str = "GET /edge/revocations";
+/// And the one with which it asks which sessions stand.
+const SESSIONS: &str = "POST /edge/sessions";
 /// How the request begins with which an issuer publishes.
 const PUBLICATION: &str = "PUT /";
 
@@ -38,12 +40,12 @@ impl Wires {
         for _ in 0..ends.issuers {
             issuer_db.push(Wire::start(vec![ends.db]).await?);
             let kv = vec![ends.kv_public];
-            issuer_kv.push(Wire::start_listening_for(PUBLICATION, kv).await?);
+            issuer_kv.push(Wire::start_listening_for([PUBLICATION, ""], kv).await?);
         }
         let (mut edge_kv, mut edge_issuer, mut edge_origin) = (Vec::new(), Vec::new(), Vec::new());
         for kv in ends.kv_workers {
             edge_kv.push(Wire::start(vec![*kv]).await?);
-            edge_issuer.push(Wire::start_listening_for(FEED, Vec::new()).await?);
+            edge_issuer.push(Wire::start_listening_for([FEED, SESSIONS], Vec::new()).await?);
             edge_origin.push(Wire::start(vec![ends.origin]).await?);
         }
         Ok(Self {
