@@ -5,6 +5,7 @@
 //!
 //! - [`edge`]: what guarding a request costs in the worker;
 //! - [`revocation`]: how long a session that was signed out is still let in;
+//! - [`streams`]: what an open connection costs in the worker;
 //! - [`view`]: what the worker's copy of the revocations costs;
 //! - below it, what measurements share: [`load`] asks and counts, [`http`] reads answers, [`origin`] gives some,
 //!   [`cpu`] reads a process's CPU time, [`statistics`] makes one number out of many.
@@ -16,6 +17,7 @@ mod load;
 mod origin;
 mod revocation;
 mod statistics;
+mod streams;
 mod view;
 
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ enum Command {
     Edge(edge::Options),
     /// How long a session that was signed out is still let in, at eight edges, while something is broken.
     Revocation(revocation::Options),
+    /// What an open connection costs in the worker: a message, and the memory of a WebSocket, beside a plain pass-through.
+    Streams(streams::Options),
     /// What the worker's copy of the revocations costs in wasm: a lookup, a thousand new ones, memory.
     View(view::Options),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Edge(options) => edge::run(&options),
         Command::Revocation(options) => revocation::run(&options),
+        Command::Streams(options) => streams::run(&options),
         Command::View(options) => view::run(&options),
     };
     match done {

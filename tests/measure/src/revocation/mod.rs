@@ -5,11 +5,14 @@
 //! Sessions end at random moments, and edges renew what they know by their own clock, driven by a load that does not
 //! depend on who ends when: else both would fall into step, and the time would be that of the measurement.
 //!
+//! An open connection of each class is closed, or it is not: what counts there is the time from that answer to the close.
+//!
 //! Beside it stands what KV alone would have given: the time until an edge would have known that looks into it every
 //! half minute, which is as often as its caches let anybody see something new.
 
 mod fault;
 mod feed;
+mod open;
 mod people;
 mod plot;
 mod random;

@@ -11,6 +11,8 @@ use harness::watch::{Class, Seen, Verdict, Watch, Watched, gap};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::open::Open;
+
 /// So many sign in at once: an issuer hashes as many passwords at a time as there are processors.
 const AT_ONCE: usize = 4;
 /// A cold edge has to fetch keys and revocations, and KV may be late with both.
@@ -28,6 +30,7 @@ const AGAIN: Duration = Duration::from_secs(3);
 pub(super) struct Person {
     client: Client,
     watched: Vec<Watched>,
+    pub(super) open: Vec<Open>,
 }
 
 /// A session that was signed out.
@@ -117,6 +120,7 @@ async fn arrived(
     Ok(Some(Person {
         watched: watched.collect::<Result<_>>()?,
         client,
+        open: Vec::new(),
     }))
 }
 

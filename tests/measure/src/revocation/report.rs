@@ -10,6 +10,9 @@ use crate::statistics::percentile;
 /// So many seconds after a publisher was killed or frozen another one publishes, at most.
 pub(crate) const TAKEOVER: f64 = 5.0;
 
+/// So many seconds may pass between the bound and the moment at which a busy client sees that it was closed.
+const CLOSING: f64 = 1.0;
+
 /// All scenarios.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -83,6 +86,16 @@ pub(crate) struct Class {
     pub(crate) lost: usize,
     /// Sessions × edges that were not answered as they should be within the bound and 10 s after all was mended.
     pub(crate) unrecovered: usize,
+    /// For each connection that was open when its session's end was answered, after how many seconds it was closed; nothing
+    /// where none was open, because the edge knew too little to keep it.
+    #[serde(default)]
+    pub(crate) closed: Vec<Option<f64>>,
+    /// How many of them were never closed; their times are those until the looking ended.
+    #[serde(default)]
+    pub(crate) left_open: usize,
+    /// How many connections of live sessions were closed although the edge knew enough.
+    #[serde(default)]
+    pub(crate) wrongly_closed: u64,
     /// How often each location asked the issuer for revocations, per minute.
     pub(crate) feed_per_minute: Vec<f64>,
 }
@@ -231,6 +244,16 @@ impl Class {
                 whole,
                 "unanswered, and nothing was broken",
             ),
+            (
+                self.left_open as u64,
+                !self.may_pass(fault),
+                "connections left open",
+            ),
+            (
+                self.wrongly_closed,
+                true,
+                "connections of live sessions closed",
+            ),
             (self.lost as u64, true, "alive and not let in at the end"),
             (
                 self.unrecovered as u64,
@@ -244,6 +267,14 @@ impl Class {
         let mut wrong: Vec<String> = counted
             .map(|(count, _, what)| format!("{count} {what}"))
             .collect();
+        let closed: Vec<f64> = self.closed.iter().copied().flatten().collect();
+        let longest = percentile(&closed, 1.0).filter(|time| *time > self.bound + CLOSING);
+        if let Some(time) = longest.filter(|_| !self.may_pass(fault)) {
+            wrong.push(format!(
+                "a connection was open for {time:.2} s, at most {} s",
+                self.bound
+            ));
+        }
         for (name, share) in [("p99", 0.99), ("max", 1.0)] {
             let time = percentile(&times, share).filter(|time| *time > self.bound);
             if let Some(time) = time.filter(|_| !self.may_pass(fault)) {
@@ -281,6 +312,9 @@ pub(super) fn example() -> Report {
         per_second: 100.0,
         lost: 0,
         unrecovered: 0,
+        closed: vec![Some(longest / 2.0), Some(longest), None],
+        left_open: 0,
+        wrongly_closed: 0,
         feed_per_minute: vec![10.0, 20.0],
     };
     let scenario = |fault: Fault| Scenario {
@@ -357,6 +391,9 @@ mod tests {
             (|class| class.unrecovered = 1, "1 not as they should be"),
             (|class| class.wrong_refusals = 1, "1 wrong refusals"),
             (|class| class.still_in = 1, "1 still let in"),
+            (|class| class.left_open = 3, "3 connections left open"),
+            (|class| class.closed[0] = Some(3.1), "open for 3.10 s"),
+            (|class| class.wrongly_closed = 1, "1 connections of live"),
         ] {
             let told = told(0, change).unwrap();
             assert!(told.contains(expected), "{told}");

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use harness::chance::Chance;
 use harness::system::{Client, System};
-use harness::watch::{self, CLASSES, Class, Seen, Steady, Verdict, Watch};
+use harness::watch::{CLASSES, Class, Seen, Steady, Verdict, Watch};
 use shared::wire::kv;
 
 use super::fault::{Ends, Fault, Striker};
+use super::open;
 use super::people::{self, Gone, Person};
 use super::report::{Scenario, TAKEOVER};
 use super::tally::{self, Gauge, Period, Samples, Totals};
@@ -85,7 +86,7 @@ pub(super) async fn run(fault: Fault, logouts: usize, seed: u64) -> Result<Scena
         .edges(2 * EDGES)
         .issuers(ISSUERS)
         .processes()
-        .routes(watch::routes(&CLASSES))
+        .routes(open::routes(&CLASSES))
         .kv_lag(fault.kv_lag(), seed)
         // Nobody is to be signed out but by us; so few accounts can have so many sessions.
         .setting("MAX_CONCURRENT_SESSIONS", "1000")
@@ -102,7 +103,15 @@ pub(super) async fn run(fault: Fault, logouts: usize, seed: u64) -> Result<Scena
     });
     let watches: Vec<Watch> = watches.collect();
     let mut people = people::sign_in(&system, &watches, logouts + SURVIVORS).await?;
-    let survivors = people.split_off(logouts);
+    let mut survivors = people.split_off(logouts);
+    for (number, person) in people.iter_mut().chain(&mut survivors).enumerate() {
+        for (group, class) in all_classes() {
+            let edge = group.edges.start + number % EDGES;
+            person
+                .open
+                .push(open::start(&system, person.client(), class, edge)?);
+        }
+    }
     let clients: Vec<Client> = survivors.iter().map(Person::client).collect();
     let load = watches.iter().map(|watch| watch.steady(&clients, LOAD));
     let load: Vec<Steady> = load.collect::<Result<_>>()?;
@@ -151,12 +160,19 @@ impl Stage<'_> {
         let samples: Vec<Samples> = all_classes()
             .map(|(_, class)| Samples::of(class, &gone))
             .collect();
+        let mut closings: Vec<open::Closings> = all_classes()
+            .map(|(_, class)| open::Closings::of(class, &gone, self.survivors))
+            .collect();
         striker.mend().await?;
         let unrecovered = self.recover(&gone).await;
         let classes = all_classes().zip(samples).enumerate();
         let classes = classes.map(|(index, ((group, class), samples))| {
             let period = Period::between(&before, &after, index, &group.edges);
-            samples.into_class(class, period, lost[index], unrecovered[index])
+            let mut class = samples.into_class(class, period, lost[index], unrecovered[index]);
+            let closings = &mut closings[index];
+            class.closed = std::mem::take(&mut closings.closed);
+            (class.left_open, class.wrongly_closed) = (closings.left_open, closings.wrong);
+            class
         });
         Ok(Scenario {
             fault: self.fault,

@@ -12,6 +12,10 @@ past: requests let in later than the bound. in: of n, still let in at the end (>
 stale, unansw.: of all answers, 503 revocations_stale and none or another error. req/s: all requests to all edges.
 The two faults that cut edges off: each edge of strict routes is cut off for 3 to 9 s, again and again; the others are cut off for good.
 ";
+const OF_CONNECTIONS: &str = "\
+Seconds from the answer of the logout to the close of a WebSocket that was open then, one for each logout, at one edge.
+shut: none was open, because the edge knew too little to keep it. left: still open at the end.
+";
 const OF_KV: &str = "\
 KV alone, computed and not measured: from the times at which the head was written, the lag drawn for each write and location,
 and a worker that looks whenever KV's cache (30 s) lets it see something new. It is the same for routes of every bound.
@@ -47,6 +51,7 @@ pub(super) fn of(report: &Report) -> String {
         row(&mut text, scenario, class);
     }
     text.push_str(LEGEND);
+    connections(&mut text, report);
     takeovers(&mut text, report);
     let _ = writeln!(
         text,
@@ -110,6 +115,35 @@ fn row(text: &mut String, scenario: &Scenario, class: &Class) {
         class.wrong_refusals,
         class.per_second
     );
+}
+
+fn connections(text: &mut String, report: &Report) {
+    let _ = writeln!(
+        text,
+        "\n{:<8} {:<18} {:>5} {:>5} {:>8} {:>8} {:>8} {:>5}",
+        "open", "fault", "n", "shut", "p50", "p99", "max", "left"
+    );
+    for (scenario, class) in by_class(report) {
+        let times: Vec<f64> = class.closed.iter().copied().flatten().collect();
+        let at_least = if class.left_open > 0 { ">" } else { "" };
+        let at = |share| {
+            let time = percentile(&times, share);
+            time.map_or("-".to_owned(), |time| format!("{at_least}{time:.2}"))
+        };
+        let _ = writeln!(
+            text,
+            "{:<8} {:<18} {:>5} {:>5} {:>8} {:>8} {:>8} {:>5}",
+            class.name,
+            scenario.fault.name(),
+            class.closed.len(),
+            class.closed.len() - times.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            class.left_open
+        );
+    }
+    text.push_str(OF_CONNECTIONS);
 }
 
 fn takeovers(text: &mut String, report: &Report) {
@@ -182,8 +216,8 @@ mod tests {
     fn every_class_and_fault_has_its_row() {
         let table = of(&report::example());
         let rows = |start: &str| table.lines().filter(|line| line.starts_with(start)).count();
-        // Once with its takeovers, once with what KV alone would have given.
-        assert_eq!((rows("strict "), rows("serve "), rows("none ")), (3, 3, 2));
+        // Once with requests, once with connections; once with its takeovers, once with what KV alone would have given.
+        assert_eq!((rows("strict "), rows("serve "), rows("none ")), (6, 6, 2));
         for text in [
             "0*",
             "1.49",

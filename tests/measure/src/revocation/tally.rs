@@ -165,6 +165,9 @@ impl Samples {
             per_second: three_digits(per_second),
             lost,
             unrecovered,
+            closed: Vec::new(),
+            left_open: 0,
+            wrongly_closed: 0,
             feed_per_minute: period
                 .feed_per_minute
                 .into_iter()
