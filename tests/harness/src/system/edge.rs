@@ -102,7 +102,7 @@ impl Edge {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let inspector = SocketAddr::from(([127, 0, 0, 1], port));
-        heap::bytes(inspector, self.shift_clock(shift)).await
+        heap::bytes(inspector, async || self.shift_clock(shift).await).await
     }
 
     /// The end of what the worker and its runtime have written.

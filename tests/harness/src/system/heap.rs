@@ -13,21 +13,23 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::http_client;
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// Between two requests that keep the worker busy.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Collects the garbage of the only worker at `inspector` and says what is left, in bytes. The runtime collects while the
-/// worker runs, so it must do something: `request` makes it.
+/// worker runs, so `request` keeps it busy until that is done.
 ///
 /// # Errors
 /// The inspector does not answer as expected, or the request fails.
 pub(super) async fn bytes(
     inspector: SocketAddr,
-    request: impl Future<Output = Result<()>>,
+    request: impl AsyncFnMut() -> Result<()>,
 ) -> Result<u64> {
     let asked = tokio::time::timeout(LIMIT, ask(inspector, request)).await;
     asked.context("the inspector does not answer")?
 }
 
-async fn ask(inspector: SocketAddr, request: impl Future<Output = Result<()>>) -> Result<u64> {
+async fn ask(inspector: SocketAddr, mut request: impl AsyncFnMut() -> Result<()>) -> Result<u64> {
     let list = http_client()?
         .get(format!("http://{inspector}/json"))
         .send();
@@ -38,8 +40,18 @@ async fn ask(inspector: SocketAddr, request: impl Future<Output = Result<()>>) -
         .with_context(|| format!("no worker to inspect in {list}"))?;
     let (mut socket, _) = client_async(url, TcpStream::connect(inspector).await?).await?;
     send(&mut socket, 1, "HeapProfiler.collectGarbage").await?;
-    request.await?;
-    answer(&mut socket, 1).await?;
+    let busy = async {
+        loop {
+            if let Err(error) = request().await {
+                return error;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        collected = answer(&mut socket, 1) => drop(collected?),
+        error = busy => return Err(error),
+    }
     send(&mut socket, 2, "Runtime.getHeapUsage").await?;
     let usage = answer(&mut socket, 2).await?;
     let part = |name: &str| {
