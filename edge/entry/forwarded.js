@@ -78,7 +78,7 @@ export class Forwarded {
 	// Sets whom `request` comes from. How many characters it has more than the last one's.
 	write(request) {
 		if (this.way.isPeer) {
-			const peer = request.cf?.clientIp;
+			const peer = withoutPort(request.cf?.clientIp);
 			this.isOld ||= peer !== this.client;
 			this.client = peer;
 		}
@@ -90,4 +90,12 @@ export class Forwarded {
 		else this.headers.set(FOR, this.value);
 		return (this.value?.length ?? 0) - before;
 	}
+}
+
+// The address of the other end of a connection. Each connection of a client has another port, for which nothing need be set
+// anew. An IPv6 address has its port behind brackets.
+function withoutPort(peer) {
+	const at = peer?.lastIndexOf(":") ?? -1;
+	if (at > 0 && peer[at - 1] === "]") return peer.slice(1, at - 1);
+	return at > 0 && peer.indexOf(":") === at ? peer.slice(0, at) : peer;
 }
