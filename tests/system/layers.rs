@@ -448,6 +448,18 @@ fn the_entrys_own_answer_says_what_the_others_say() {
     assert!(entry.contains(&hsts), "{hsts} is not in panics.js");
 }
 
+/// What the entry lets through to the issuer is what the issuer takes.
+#[test]
+fn the_entry_and_the_issuer_agree_on_the_longest_body() {
+    let onward = fs::read_to_string(root().join("edge/entry/onward.js")).unwrap();
+    let written = onward.split("const LONGEST_BODY = ").nth(1);
+    let written = written.and_then(|rest| rest.split_once(';')).unwrap().0;
+    assert_eq!(
+        written.replace('_', ""),
+        shared::wire::LONGEST_BODY.to_string()
+    );
+}
+
 /// No header of ours may come from outside: the entry drops what begins as they all do.
 #[test]
 fn the_entry_drops_every_header_of_ours() {

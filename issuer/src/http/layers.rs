@@ -10,9 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::StreamExt as _;
-use shared::wire;
-
-use shared::wire::STRICT_TRANSPORT_SECURITY;
+use shared::wire::{LONGEST_BODY, STRICT_TRANSPORT_SECURITY};
 
 use super::csrf::is_cross_site;
 use super::error::{Failure, Told, retry_after};
@@ -67,7 +65,7 @@ pub(super) async fn refuse_cross_site(
     next.run(request).await
 }
 
-/// Reads the body whole before anything is decided, and to its end if it is longer than [`wire::LONGEST_BODY`]. A refusal
+/// Reads the body whole before anything is decided, and to its end if it is longer than [`LONGEST_BODY`]. A refusal
 /// that comes while the client still sends would break the connection, and the client might not see it.
 pub(super) async fn read_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
@@ -82,7 +80,7 @@ async fn whole(body: Body) -> Result<Vec<u8>, Failure> {
     let (mut whole, mut is_longer) = (Vec::new(), false);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| Failure::Body)?;
-        is_longer |= whole.len() + piece.len() > wire::LONGEST_BODY;
+        is_longer |= whole.len() + piece.len() > LONGEST_BODY;
         if !is_longer {
             whole.extend_from_slice(&piece);
         }
