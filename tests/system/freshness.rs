@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
-use harness::system::{ADA, BOB, Link, System};
+use harness::cache_api::CacheApi;
+use harness::system::{ADA, BOB, Client, Link, System};
 use harness::wait::until;
 use serde_json::json;
 use shared::cookie;
@@ -39,7 +40,7 @@ async fn the_isolates_of_a_location_share_an_answer_of_the_issuer() -> Result<()
     let ada = system.login(&ADA).await?;
     ada.get("/admin/x").await?.expect(200)?;
     system.cut(Link::EdgeKv);
-    let cache = system.caches.first().context("a location has a cache")?;
+    let cache = cache(&system)?;
     // Two cold isolates of one location, within the second in which an answer serves: the second finds it. A slow machine
     // may take longer than that between them, and then they try again.
     until(
@@ -64,6 +65,36 @@ async fn the_isolates_of_a_location_share_an_answer_of_the_issuer() -> Result<()
     .await
 }
 
+fn cache(system: &System) -> Result<&CacheApi> {
+    system.caches.first().context("a location has a cache")
+}
+
+/// A cold isolate asks the issuer for `client`'s request, and keeps the answer for the others of its location.
+async fn share_an_answer(system: &System, client: &Client) -> Result<()> {
+    let cache = cache(system)?;
+    system.edges[0].restart().await?;
+    cache.clear();
+    let puts = cache.counts().puts;
+    client.get("/admin/x").await?.expect(200)?;
+    until(
+        "an answer to be shared",
+        Duration::from_secs(20),
+        async || cache.counts().puts > puts,
+    )
+    .await
+}
+
+/// Another cold isolate of the location finds that answer, and refuses the session of `thief` all the same.
+async fn refuses_by_what_was_shared(system: &System, thief: &Client) -> Result<()> {
+    let cache = cache(system)?;
+    system.edges[0].restart().await?;
+    let hits = cache.counts().hits;
+    let refused = thief.get("/admin/x").await?;
+    refused.expect_problem(401, "session_ended")?;
+    ensure!(cache.counts().hits > hits, "what was shared was found");
+    Ok(())
+}
+
 /// A cache that counts in whole seconds may keep an answer for longer than it was told, and the clock of the isolate that
 /// asked may be ahead: neither makes the answer younger.
 #[tokio::test]
@@ -72,20 +103,10 @@ async fn what_another_isolate_shared_is_no_younger_for_its_clock_or_its_cache() 
     let owner = system.login(&ADA).await?;
     let thief = owner.copy();
     system.cut(Link::EdgeKv);
-    let cache = system.caches.first().context("a location has a cache")?;
-    cache.set_overdue(true);
+    cache(&system)?.set_overdue(true);
     let edge = &system.edges[0];
     edge.set_clock_ahead(Duration::from_secs(4)).await?;
-    edge.restart().await?;
-    cache.clear();
-    let puts = cache.counts().puts;
-    thief.get("/admin/x").await?.expect(200)?;
-    until(
-        "an answer to be shared",
-        Duration::from_secs(20),
-        async || cache.counts().puts > puts,
-    )
-    .await?;
+    share_an_answer(&system, &thief).await?;
     owner
         .at(system.issuers[0].addr())
         .logout()
@@ -93,14 +114,7 @@ async fn what_another_isolate_shared_is_no_younger_for_its_clock_or_its_cache() 
         .expect(204)?;
     // From here on all clocks agree, and the session has ended two seconds ago.
     system.advance(Duration::from_secs(2)).await?;
-    edge.restart().await?;
-    let hits = cache.counts().hits;
-    thief
-        .get("/admin/x")
-        .await?
-        .expect_problem(401, "session_ended")?;
-    ensure!(cache.counts().hits > hits, "what was shared was found");
-    Ok(())
+    refuses_by_what_was_shared(&system, &thief).await
 }
 
 /// When an answer was asked for is under its MAC: whoever can write to the cache cannot make it younger.
@@ -110,30 +124,15 @@ async fn what_another_isolate_shared_is_no_younger_for_what_the_cache_claims() -
     let owner = system.login(&ADA).await?;
     let thief = owner.copy();
     system.cut(Link::EdgeKv);
-    let cache = system.caches.first().context("a location has a cache")?;
+    let cache = cache(&system)?;
     cache.set_overdue(true);
     cache.set_lying(true);
-    let edge = &system.edges[0];
-    edge.restart().await?;
-    cache.clear();
-    let puts = cache.counts().puts;
-    thief.get("/admin/x").await?.expect(200)?;
-    until(
-        "an answer to be shared",
-        Duration::from_secs(20),
-        async || cache.counts().puts > puts,
-    )
-    .await?;
+    share_an_answer(&system, &thief).await?;
     let straight = owner.at(system.issuers[0].addr());
     straight.logout().await?.expect(204)?;
     // The issuer's own time, which the edge checks, is within what clocks may differ by.
     system.advance(Duration::from_secs(4)).await?;
-    edge.restart().await?;
-    let hits = cache.counts().hits;
-    let refused = thief.get("/admin/x").await?;
-    refused.expect_problem(401, "session_ended")?;
-    ensure!(cache.counts().hits > hits, "what was shared was found");
-    Ok(())
+    refuses_by_what_was_shared(&system, &thief).await
 }
 
 #[tokio::test]
