@@ -1,10 +1,10 @@
 //! What can go wrong on our side, as opposed to what a client does wrong.
 
 use crate::entropy::EntropyError;
-use crate::keyring::KeyringError;
-use crate::mint::MintError;
-use crate::password::PasswordError;
+use crate::sign_in::password::PasswordError;
 use crate::store::StoreError;
+use crate::token::keyring::KeyringError;
+use crate::token::mint::MintError;
 
 /// A fault of ours.
 #[derive(Debug, thiserror::Error)]

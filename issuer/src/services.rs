@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::keyring::Keyring;
-use crate::ledger::Ledger;
-use crate::mint::Minter;
-use crate::password::Passwords;
+use crate::revoke::ledger::Ledger;
 use crate::sign_in::SignIns;
+use crate::sign_in::password::Passwords;
 use crate::store::Store;
 use crate::time::Clock;
+use crate::token::keyring::Keyring;
+use crate::token::mint::Minter;
 
 /// The parts of an issuer, put together once.
 pub struct Services {

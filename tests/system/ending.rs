@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use harness::system::settings::issuer_config;
 use harness::system::{ADA, Account, BOB, Client, Method, System, issuer_program};
-use issuer::ending::end_everyone;
+use issuer::revoke::ending::end_everyone;
 use issuer::session::EndReason;
 use issuer::store::{Store, sessions};
 use issuer::time::Clock;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use harness::postgres::Server;
+use issuer::app::sweep::{self, Swept};
 use issuer::store::Store;
-use issuer::sweep::{self, Swept};
 use issuer::time::Clock;
 use shared::secret::SecretText;
 use sqlx::PgConnection;

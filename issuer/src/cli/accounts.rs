@@ -7,13 +7,13 @@ use shared::id::{SessionId, TokenId};
 use shared::secret::SecretText;
 
 use super::CliError;
-use crate::ending::{end_everyone, end_one, revoke_token};
+use crate::account::users::{AccountError, Accounts, NewUser};
+use crate::revoke::ending::{end_everyone, end_one, revoke_token};
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::{Event, Kind};
 use crate::store::users::Access;
 use crate::store::{sessions as session_rows, users as user_rows};
-use crate::users::{AccountError, Accounts, NewUser};
 
 #[derive(Subcommand)]
 pub(super) enum UsersCommand {

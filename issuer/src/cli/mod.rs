@@ -8,15 +8,15 @@ use clap::{Parser, Subcommand};
 use shared::id::BadId;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::account::users::AccountError;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigErrors};
 use crate::fault::Fault;
-use crate::publish::{self, KvClient, KvError, PublishError};
+use crate::revoke::publish::{self, KvClient, KvError, PublishError};
 use crate::services::Services;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::time::Clock;
-use crate::users::AccountError;
 use accounts::{SessionsCommand, TokensCommand, UsersCommand};
 
 /// The issuer of Portcullis. Its settings come from the environment; `issuer check` says what is wrong with them.

@@ -7,9 +7,9 @@ use shared::wire::{PROBLEM_JSON, Problem};
 
 use crate::entropy::EntropyError;
 use crate::fault::{Fault, via_fault};
-use crate::mint::MintError;
-use crate::password::PasswordError;
+use crate::sign_in::password::PasswordError;
 use crate::store::StoreError;
+use crate::token::mint::MintError;
 
 /// Why a request was not served. Many reasons inside, few codes outside.
 #[derive(Debug, thiserror::Error)]

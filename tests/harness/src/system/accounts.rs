@@ -1,10 +1,10 @@
 //! The demo accounts: in every test database, and in that of `cargo dev`; never outside these.
 
 use anyhow::{Context as _, Result};
-use issuer::password::Passwords;
+use issuer::account::users::{AccountError, Accounts, NewUser};
+use issuer::sign_in::password::Passwords;
 use issuer::store::Store;
 use issuer::time::Clock;
-use issuer::users::{AccountError, Accounts, NewUser};
 use shared::secret::SecretText;
 
 /// Changes when the accounts do, and with them the template database.

@@ -1,5 +1,7 @@
 //! Beginning a session, however the user proved who they are.
 
+pub mod password;
+
 use std::net::IpAddr;
 
 use shared::id::{SessionId, UserId};
@@ -7,10 +9,9 @@ use shared::refresh_token::RefreshToken;
 use shared::secret::SecretHash;
 use shared::time::UnixMillis;
 
-use crate::ending;
 use crate::entropy;
 use crate::fault::Fault;
-use crate::mint::{Minted, Minter};
+use crate::revoke::ending;
 use crate::session::policy::Policy;
 use crate::session::start::{Start, decide, first_moment};
 use crate::session::{EndReason, Requester, Session, State};
@@ -18,6 +19,7 @@ use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
 use crate::store::{Store, events, revocations, sessions, users};
 use crate::time::Clock;
+use crate::token::mint::{Minted, Minter};
 
 /// Who signs in, from where.
 #[derive(Clone, Debug)]

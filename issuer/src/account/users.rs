@@ -4,12 +4,12 @@ use shared::claims::is_role;
 use shared::id::UserId;
 use shared::secret::SecretText;
 
-use crate::ending;
 use crate::entropy::{self, EntropyError};
 use crate::fault::{Fault, via_fault};
-use crate::password::{self, PasswordError, Passwords};
+use crate::revoke::ending;
 use crate::session::EndReason;
 use crate::session::policy::Policy;
+use crate::sign_in::password::{self, PasswordError, Passwords};
 use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
 use crate::store::{Store, StoreError, Tx, events, users};

@@ -9,11 +9,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use shared::id::SessionId;
 
-use super::error::Failure;
-use super::extract::{Client, SignedIn};
-use super::refresh::clear_cookies;
+use super::cookies::clear_cookies;
 use super::view::{Current, Listed};
-use crate::ending::{end_all, end_sessions};
+use crate::http::error::Failure;
+use crate::http::extract::{Client, SignedIn};
+use crate::revoke::ending::{end_all, end_sessions};
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::Kind;

@@ -1,5 +1,8 @@
 //! An issuer put together: its sockets, its tasks, its end.
 
+mod signals;
+pub mod sweep;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -14,11 +17,12 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::publish::{KvClient, KvError, Wake};
+use crate::http;
+use crate::revoke::publish;
+use crate::revoke::publish::{KvClient, KvError, Wake};
 use crate::services::Services;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
-use crate::{http, publish, signals, sweep};
 
 /// How long requests under way may take to finish once the issuer is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::entropy;
-use crate::publish::Wake;
+use crate::revoke::publish::Wake;
 use crate::services::Services;
 use crate::store::StoreError;
 use crate::store::signals::{Listener, Signal};
@@ -19,7 +19,7 @@ const KEYS_INTERVAL: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Passes calls on, for ever. While the connection is away calls may be missed, so its return counts as every call.
-pub async fn listen(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Notify>) {
+pub(super) async fn listen(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Notify>) {
     loop {
         if let Err(error) = hear(&services, &wake, &keys).await {
             tracing::warn!(%error, "no wake-up calls for now");
@@ -47,7 +47,7 @@ async fn hear(services: &Services, wake: &Wake, keys: &Notify) -> Result<(), Sto
 }
 
 /// Reloads the signing keys when called and every now and then, for ever, and tells the publisher when they changed.
-pub async fn reload_keys(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Notify>) {
+pub(super) async fn reload_keys(services: Arc<Services>, wake: Arc<Wake>, keys: Arc<Notify>) {
     let known = || services.keyring.verifying().to_jwks();
     loop {
         // Either way it is time to look.

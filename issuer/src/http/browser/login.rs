@@ -10,21 +10,22 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{AppendHeaders, Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use shared::id::UserId;
 
-use super::error::{Failure, Told};
-use super::extract::{Client, Untrusted};
+use super::cookies::set_cookies;
 use super::return_to::{self, BadReturn};
 use super::view::Current;
-use crate::mint::Minted;
+use crate::http::error::{Failure, Told};
+use crate::http::extract::{Client, Untrusted};
 use crate::services::Services;
 use crate::session::PASSWORD;
 use crate::sign_in::{Arrival, SignIn, Started};
 use crate::store::events::{Event, Kind};
 use crate::store::users::Access;
 use crate::store::{events, users};
+use crate::token::mint::Minted;
 use body::{Credentials, Sent};
 
 /// Where a form leads that does not say where to.
@@ -176,14 +177,6 @@ async fn authenticate(
             Err(Failure::BadCredentials)
         }
     }
-}
-
-/// The two cookies as headers of an answer.
-pub(super) fn set_cookies(minted: &Minted) -> AppendHeaders<[(header::HeaderName, String); 2]> {
-    AppendHeaders([
-        (header::SET_COOKIE, minted.access_cookie.clone()),
-        (header::SET_COOKIE, minted.refresh_cookie.clone()),
-    ])
 }
 
 fn redirect(to: &str, minted: &Minted) -> Response {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use shared::secret::SecretText;
 use url::form_urlencoded;
 
-use super::super::content_type;
-use super::super::error::Failure;
+use crate::http::content_type;
+use crate::http::error::Failure;
 
 /// What somebody signs in with.
 #[derive(Debug)]

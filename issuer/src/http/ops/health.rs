@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::error::Failure;
 use crate::fault::Fault;
+use crate::http::error::Failure;
 use crate::services::Services;
 
 /// `GET /healthz`: the process answers. No look at anything else, so that an absent Postgres restarts nobody.

@@ -4,24 +4,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
 use shared::wire::{MOST_SESSIONS, SessionStanding, SessionsAsked, SessionsStanding};
 
-use super::error::Failure;
-use super::extract::EdgeCaller;
+use crate::http::error::Failure;
+use crate::http::extract::{EdgeCaller, Untrusted};
 use crate::services::Services;
-use crate::store::sessions::confirm;
+use crate::session::State as SessionState;
+use crate::store::sessions::{self, confirm};
+use crate::store::users::Access;
+
+pub(super) fn routes() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/edge/refresh-token", get(is_present))
+        .route("/edge/keys", get(keys))
+        .route("/edge/revocations", get(revocations))
+        .route("/edge/sessions", post(standing))
+}
 
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
 
 /// `GET /.well-known/jwks.json` (RFC 7517 §5). With `JWT_SECRET` there is no public key, and the set is empty.
-pub(super) async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResponse {
+async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "application/jwk-set+json"),
         (header::CACHE_CONTROL, "public, max-age=300"),
@@ -30,7 +42,7 @@ pub(super) async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResp
 }
 
 /// `GET /edge/keys`: the key set as it is published to KV.
-pub(super) async fn keys(
+async fn keys(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
 ) -> Result<impl IntoResponse, Failure> {
@@ -45,7 +57,7 @@ pub(super) async fn keys(
 }
 
 #[derive(Deserialize)]
-pub(super) struct Feed {
+struct Feed {
     /// The number up to which the edge knows; 0 for nothing.
     #[serde(default)]
     after: u64,
@@ -53,7 +65,7 @@ pub(super) struct Feed {
 
 /// `GET /edge/revocations?after=`: what the edge does not know yet, from memory and at most a moment old. While Postgres is
 /// away the answer is older, and says so: whether it is good enough is for the edge to decide.
-pub(super) async fn revocations(
+async fn revocations(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
     feed: Result<Query<Feed>, QueryRejection>,
@@ -71,7 +83,7 @@ pub(super) async fn revocations(
 
 /// `POST /edge/sessions`: which of these sessions stand, for how long that may be believed, and the version of their users'
 /// claims. An edge asks for those whose connections outlive their tokens.
-pub(super) async fn sessions(
+async fn standing(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
     asked: Result<Json<SessionsAsked>, JsonRejection>,
@@ -96,4 +108,25 @@ pub(super) async fn sessions(
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `GET /edge/refresh-token`: whether the refresh token in the cookie is the present one of a session that stands, for an edge
+/// whose new cookies reach the browser late: they must not replace newer ones. 204, or why not. Changes nothing.
+async fn is_present(
+    State(services): State<Arc<Services>>,
+    _: EdgeCaller,
+    untrusted: Untrusted,
+) -> Result<StatusCode, Failure> {
+    let token = untrusted.refresh()?.ok_or(Failure::Unauthenticated)?;
+    let token = services.minter.open(token)?;
+    let loaded = sessions::load(&mut *services.store.conn().await?, token.sid).await?;
+    let (session, _) = loaded
+        .filter(|(session, user)| {
+            session.state == SessionState::Live && user.access == Access::Enabled
+        })
+        .ok_or(Failure::SessionEnded)?;
+    if session.generation != token.generation {
+        return Err(Failure::Superseded);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{AppendHeaders, IntoResponse, Response};
-use shared::cookie;
+use axum::response::{IntoResponse, Response};
 use shared::refresh_token::RefreshToken;
 use shared::time::UnixMillis;
 
-use super::error::Failure;
-use super::extract::{Client, EdgeCaller, Untrusted};
-use super::login::set_cookies;
+use super::cookies::{clear_cookies, set_cookies};
 use super::view::Current;
-use crate::ending::end_one;
-use crate::mint::Minted;
+use crate::http::error::Failure;
+use crate::http::extract::{Client, Untrusted};
+use crate::revoke::ending::end_one;
 use crate::services::Services;
 use crate::session::refresh::{Decision, Presented, decide, minted_at};
 use crate::session::{EndReason, Requester, Session, State as SessionState};
 use crate::store::events::Kind;
 use crate::store::sessions;
 use crate::store::users::{Access, User};
+use crate::token::mint::Minted;
 
 /// How often a lost race is run again. The winner of one leaves a state that ends the next.
 const ATTEMPTS: usize = 5;
@@ -54,35 +52,6 @@ pub(super) async fn refresh(
             clear: false,
         } => Err(failure),
     }
-}
-
-/// `GET /edge/refresh-token`: whether the refresh token in the cookie is the present one of a session that stands, for an edge
-/// whose new cookies reach the browser late: they must not replace newer ones. 204, or why not. Changes nothing.
-pub(super) async fn is_present(
-    State(services): State<Arc<Services>>,
-    _: EdgeCaller,
-    untrusted: Untrusted,
-) -> Result<StatusCode, Failure> {
-    let token = untrusted.refresh()?.ok_or(Failure::Unauthenticated)?;
-    let token = services.minter.open(token)?;
-    let loaded = sessions::load(&mut *services.store.conn().await?, token.sid).await?;
-    let (session, _) = loaded
-        .filter(|(session, user)| {
-            session.state == SessionState::Live && user.access == Access::Enabled
-        })
-        .ok_or(Failure::SessionEnded)?;
-    if session.generation != token.generation {
-        return Err(Failure::Superseded);
-    }
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Removes both cookies.
-pub(super) fn clear_cookies() -> AppendHeaders<[(header::HeaderName, String); 2]> {
-    AppendHeaders([
-        (header::SET_COOKIE, cookie::clear(cookie::ACCESS)),
-        (header::SET_COOKIE, cookie::clear(cookie::REFRESH)),
-    ])
 }
 
 enum Refreshed {

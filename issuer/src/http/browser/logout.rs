@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::content_type;
-use super::error::Failure;
-use super::extract::{Client, Untrusted};
-use super::refresh::clear_cookies;
-use crate::ending::end_sessions;
+use super::cookies::clear_cookies;
+use crate::http::content_type;
+use crate::http::error::Failure;
+use crate::http::extract::{Client, Untrusted};
+use crate::revoke::ending::end_sessions;
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::Kind;

@@ -11,7 +11,7 @@ use super::kv::{KvClient, KvError, Pair};
 use super::pace::{Due, WRITE_INTERVAL};
 use crate::entropy::{self, EntropyError};
 use crate::fault::{Fault, via_fault};
-use crate::ledger::Base;
+use crate::revoke::ledger::Base;
 use crate::services::Services;
 use crate::time::Stopwatch;
 

@@ -17,11 +17,11 @@ use super::super::{Wake, lead};
 use super::*;
 use crate::config::Config;
 use crate::config::tests::{JWT_SECRET, environment};
-use crate::keyring::Keyring;
-use crate::ledger::Ledger;
+use crate::revoke::ledger::Ledger;
 use crate::store::Store;
 use crate::store::revocations::{Place, Tail};
 use crate::time::Clock;
+use crate::token::keyring::Keyring;
 
 const GOOD: &str = r#"{"success":true,"errors":[]}"#;
 

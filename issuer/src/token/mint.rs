@@ -13,10 +13,10 @@ use shared::{token, wire};
 
 use crate::config::Config;
 use crate::entropy::{self, EntropyError};
-use crate::keyring::{Keyring, KeyringError};
 use crate::session::Session;
 use crate::session::policy::Policy;
 use crate::store::users::User;
+use crate::token::keyring::{Keyring, KeyringError};
 
 /// Why no token was made.
 #[derive(Debug, thiserror::Error)]

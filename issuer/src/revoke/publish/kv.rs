@@ -176,7 +176,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A namespace whose every answer is this one, and the calls it gets.
-    pub(in crate::publish) async fn kv_that_answers(
+    pub(in crate::revoke::publish) async fn kv_that_answers(
         status: StatusCode,
         body: &'static str,
     ) -> (KvClient, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     /// A namespace that answers each call with what `answer` says.
-    pub(in crate::publish) async fn kv_that(
+    pub(in crate::revoke::publish) async fn kv_that(
         answer: impl Fn(HeaderMap, String) -> (StatusCode, &'static str) + Clone + Send + Sync + 'static,
     ) -> KvClient {
         let handler = put(async move |headers: HeaderMap, sent: String| answer(headers, sent));

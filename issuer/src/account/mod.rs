@@ -1,0 +1,3 @@
+//! Accounts: who has one, and what they may do.
+
+pub mod users;
