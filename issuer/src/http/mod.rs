@@ -12,15 +12,18 @@ mod ops;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::services::Services;
 use error::Failure;
 
 /// What the public and the edges may call.
 pub(crate) fn public(services: Arc<Services>) -> Router {
-    Router::new()
+    let (router, _) = OpenApiRouter::<Arc<Services>>::new()
         .merge(browser::routes())
         .merge(edge::routes())
+        .split_for_parts();
+    router
         .fallback(async || Failure::NotFound)
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(

@@ -11,15 +11,16 @@ mod view;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 
+use utoipa_axum::router::OpenApiRouter;
+
 use crate::services::Services;
 
-pub(super) fn routes() -> Router<Arc<Services>> {
-    Router::new()
+pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new()
         .route("/auth/login", get(login::page).post(login::sign_in))
         .route("/auth/refresh", post(refresh::refresh))
         .route("/auth/logout", post(logout::logout))

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
 use shared::wire::{MOST_SESSIONS, SessionStanding, SessionsAsked, SessionsStanding};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::error::Failure;
 use crate::http::extract::{EdgeCaller, Untrusted};
@@ -20,8 +21,8 @@ use crate::session::State as SessionState;
 use crate::store::sessions::{self, confirm};
 use crate::store::users::Access;
 
-pub(super) fn routes() -> Router<Arc<Services>> {
-    Router::new()
+pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/edge/refresh-token", get(is_present))
         .route("/edge/keys", get(keys))
