@@ -349,12 +349,17 @@ async fn a_path_that_names_no_session_is_unknown() -> Result<()> {
     let system = System::builder().edges(0).start().await?;
     let client = system.issuer_client(0)?;
     client.sign_in(&BOB).await?.expect(200)?;
-    for id in ["x", "%ff", "AAAAAAAAAAAAAAAAAAAAAA"] {
-        client
-            .request(Method::DELETE, &format!("/auth/sessions/{id}"))
-            .send()
-            .await?
-            .expect_problem(404, "not_found")?;
+    let delete = async |id: &str| {
+        let path = format!("/auth/sessions/{id}");
+        client.request(Method::DELETE, &path).send().await
+    };
+    let unknown = delete("AAAAAAAAAAAAAAAAAAAAAA").await?;
+    unknown.expect_problem(404, "not_found")?;
+    for id in ["x", "%ff"] {
+        let answer = delete(id).await?.expect_problem(400, "invalid_request")?;
+        let problem = answer.json()?;
+        let detail = problem["detail"].as_str().context("detail")?;
+        ensure!(detail.starts_with("id "), "{detail}");
     }
     Ok(())
 }

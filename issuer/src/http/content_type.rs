@@ -5,6 +5,9 @@ use axum::http::{HeaderMap, header};
 /// The type that a form sends unless its page says otherwise.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
+/// The type of JSON.
+pub(super) const JSON: &str = "application/json";
+
 /// The media type without its parameters, in lower case (RFC 9110 §8.3.1: case does not matter); `None` where the
 /// request says nothing.
 pub(super) fn of(headers: &HeaderMap) -> Option<String> {

@@ -1,5 +1,7 @@
 //! What clients are told when something is refused or fails: the only table of status codes in the issuer.
 
+use std::fmt::Display;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared::rejection::{Code, Rejection};
@@ -40,6 +42,9 @@ pub(super) enum Failure {
     Csrf,
     #[error("bad request: {0}")]
     BadRequest(&'static str),
+    // What came may be a secret in a wrong place: the log does not repeat it.
+    #[error("bad request: a field is missing or wrong")]
+    Field(String),
     #[error("neither JSON nor a form")]
     UnsupportedMediaType,
     #[error("body too large or broken off")]
@@ -67,7 +72,7 @@ via_fault!(Failure: StoreError, EntropyError, MintError, PasswordError);
 pub(super) struct Told {
     pub(super) status: StatusCode,
     pub(super) code: Code,
-    pub(super) detail: &'static str,
+    pub(super) detail: String,
     /// For the log: may say more than the client learns.
     pub(super) reason: String,
     /// Whether the answer is a page already.
@@ -77,8 +82,13 @@ pub(super) struct Told {
 }
 
 impl Failure {
+    /// A request in which `field` is wrong, and how: "must be a string". Neither may hold what was sent.
+    pub(super) fn field(field: &str, problem: impl Display) -> Self {
+        Self::Field(format!("{field} {problem}."))
+    }
+
     /// The table: status, code, and what the client may do about it.
-    pub(super) const fn answer(&self) -> (StatusCode, Code, &'static str) {
+    pub(super) const fn answer(&self) -> (StatusCode, Code, &str) {
         use StatusCode as S;
         match self {
             Self::Unauthenticated => (S::UNAUTHORIZED, Code::Unauthenticated, ""),
@@ -123,6 +133,7 @@ impl Failure {
                 "Open this site's own page and try again.",
             ),
             Self::BadRequest(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail),
+            Self::Field(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail.as_str()),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 Code::InvalidRequest,
@@ -151,7 +162,7 @@ impl Failure {
         Told {
             status,
             code,
-            detail,
+            detail: detail.to_owned(),
             reason: self.to_string(),
             has_page: false,
             challenge: (status == StatusCode::UNAUTHORIZED).then(|| self.challenge(code)),
@@ -211,7 +222,7 @@ const fn fault_answer(fault: &Fault) -> (StatusCode, Code, &'static str) {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let told = self.told();
-        let body = Problem::new(told.code, told.status.as_u16(), told.detail).to_json();
+        let body = Problem::new(told.code, told.status.as_u16(), told.detail.as_str()).to_json();
         let mut response =
             (told.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if let Some((name, value)) = retry_after(told.status) {

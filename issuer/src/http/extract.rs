@@ -1,5 +1,7 @@
 //! What handlers take from a request before they decide anything.
 
+mod input;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use shared::key::KeySet;
 use shared::time::UnixMillis;
 use shared::wire::edge_token_matches;
 use shared::{token, wire, within};
+
+pub(super) use input::{Json, Path, Query, from_json};
 
 use super::error::Failure;
 use crate::services::Services;

@@ -167,16 +167,16 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 
 #[derive(Template)]
 #[template(path = "refused.html")]
-struct RefusedPage {
+struct RefusedPage<'a> {
     title: &'static str,
-    detail: &'static str,
+    detail: &'a str,
 }
 
 /// The refusal as a page, with the cookies that the refusal set or cleared.
 fn page(told: &Told, refusal: Response) -> Response {
     let Ok(html) = (RefusedPage {
         title: told.code.title(),
-        detail: told.detail,
+        detail: &told.detail,
     })
     .render() else {
         return refusal;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use super::cookies::set_cookies;
 use super::return_to::{self, BadReturn};
 use super::view::Current;
 use crate::http::error::{Failure, Told};
-use crate::http::extract::{Client, Untrusted};
+use crate::http::extract::{Client, Query, Untrusted};
 use crate::services::Services;
 use crate::session::PASSWORD;
 use crate::sign_in::{Arrival, SignIn, Started};
@@ -57,9 +57,7 @@ struct LoginPage<'a> {
 }
 
 /// `GET /auth/login`: the page. A `return_to` that leads elsewhere counts for nothing; of one that is too long it says so.
-pub(super) async fn page(
-    query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Response, Failure> {
+pub(super) async fn page(query: Result<Query<PageQuery>, Failure>) -> Result<Response, Failure> {
     let query = query.map(|Query(query)| query).unwrap_or_default();
     match query.return_to.as_deref().map(return_to::checked) {
         Some(Err(BadReturn::TooLong)) => explain(TOO_LONG, LoginPage::default()),
@@ -74,7 +72,7 @@ pub(super) async fn sign_in(
     State(services): State<Arc<Services>>,
     client: Client,
     untrusted: Untrusted,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, Failure>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
@@ -195,7 +193,7 @@ fn explain(failure: Failure, page: LoginPage<'_>) -> Result<Response, Failure> {
     let message = if told.detail.is_empty() {
         told.code.title()
     } else {
-        told.detail
+        &told.detail
     };
     let mut response = render(
         told.status,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use shared::id::SessionId;
@@ -12,7 +11,7 @@ use shared::id::SessionId;
 use super::cookies::clear_cookies;
 use super::view::{Current, Listed};
 use crate::http::error::Failure;
-use crate::http::extract::{Client, SignedIn};
+use crate::http::extract::{Client, Path, SignedIn};
 use crate::revoke::ending::{end_all, end_sessions};
 use crate::services::Services;
 use crate::session::EndReason;
@@ -44,10 +43,8 @@ pub(super) async fn end(
     State(services): State<Arc<Services>>,
     client: Client,
     me: SignedIn,
-    id: Result<Path<String>, PathRejection>,
+    Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
-    let Path(id) = id.map_err(|_| Failure::NotFound)?;
-    let id: SessionId = id.parse().map_err(|_| Failure::NotFound)?;
     let mut tx = services.store.tx("end own session").await?;
     let mine = sessions::live(&mut tx, me.user.id, services.config.policy.idle, me.now).await?;
     if !mine.iter().any(|session| session.id == id) {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -15,7 +14,7 @@ use shared::wire::{MOST_SESSIONS, SessionStanding, SessionsAsked, SessionsStandi
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::error::Failure;
-use crate::http::extract::{EdgeCaller, Untrusted};
+use crate::http::extract::{self, EdgeCaller, Query, Untrusted};
 use crate::services::Services;
 use crate::session::State as SessionState;
 use crate::store::sessions::{self, confirm};
@@ -69,9 +68,8 @@ struct Feed {
 async fn revocations(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
-    feed: Result<Query<Feed>, QueryRejection>,
+    Query(Feed { after }): Query<Feed>,
 ) -> Result<impl IntoResponse, Failure> {
-    let Query(Feed { after }) = feed.map_err(|_| Failure::BadRequest("after must be a number."))?;
     services.ledger.freshen().await;
     // On a thread that may be busy: an edge that knows nothing may be told a million.
     let answer = tokio::task::spawn_blocking(move || {
@@ -87,12 +85,13 @@ async fn revocations(
 async fn standing(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
-    asked: Result<Json<SessionsAsked>, JsonRejection>,
+    extract::Json(SessionsAsked { sessions }): extract::Json<SessionsAsked>,
 ) -> Result<impl IntoResponse, Failure> {
-    let Json(SessionsAsked { sessions }) =
-        asked.map_err(|_| Failure::BadRequest("sessions must be a list of session ids."))?;
     if sessions.len() > MOST_SESSIONS {
-        return Err(Failure::BadRequest("sessions must be 500 at most."));
+        return Err(Failure::field(
+            "sessions",
+            format!("must be {MOST_SESSIONS} at most"),
+        ));
     }
     let (now, policy) = (services.clock.now(), &services.config.policy);
     let mut conn = services.store.conn().await?;

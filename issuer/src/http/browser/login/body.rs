@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use crate::http::content_type;
 use crate::http::error::Failure;
+use crate::http::extract::from_json;
 
 /// What somebody signs in with.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) enum Sent {
 /// Reads the body.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Failure> {
     match content_type::of(headers).as_deref() {
-        Some("application/json") => json(body).map(Sent::Json),
+        Some(content_type::JSON) => json(body).map(Sent::Json),
         Some(content_type::FORM) => form(body).map(Sent::Form),
         _ => Err(Failure::UnsupportedMediaType),
     }
@@ -40,11 +41,7 @@ fn json(body: &[u8]) -> Result<Credentials, Failure> {
         password: String,
         return_to: Option<String>,
     }
-    let json: Json = serde_json::from_slice(body).map_err(|_| {
-        Failure::BadRequest(
-            "Send {\"email\":…,\"password\":…} and perhaps return_to, nothing else.",
-        )
-    })?;
+    let json: Json = from_json(body)?;
     credentials(json.email, json.password, json.return_to)
 }
 
@@ -58,7 +55,7 @@ fn form(body: &[u8]) -> Result<Credentials, Failure> {
             _ => continue,
         };
         if field.replace(value.into_owned()).is_some() {
-            return Err(Failure::BadRequest("A field was sent twice."));
+            return Err(Failure::field(&name, "came twice"));
         }
     }
     credentials(
@@ -76,13 +73,11 @@ fn credentials(
 ) -> Result<Credentials, Failure> {
     let password = SecretText::new(password);
     let email = email.trim().to_owned();
-    if email.is_empty() || password.expose().is_empty() {
-        return Err(Failure::BadRequest(
-            "Give an e-mail address and a password.",
-        ));
+    if email.is_empty() || email.len() > 320 || email.chars().any(char::is_control) {
+        return Err(Failure::field("email", "must be an e-mail address"));
     }
-    if email.len() > 320 || email.chars().any(char::is_control) {
-        return Err(Failure::BadRequest("This is not an e-mail address."));
+    if password.expose().is_empty() {
+        return Err(Failure::field("password", "must not be empty"));
     }
     Ok(Credentials {
         email,
@@ -136,7 +131,10 @@ mod tests {
             r#"{"email":"a\u0000@b","password":"p"}"#,
         ] {
             assert!(
-                matches!(sent(JSON, bad), Err(Failure::BadRequest(_))),
+                matches!(
+                    sent(JSON, bad),
+                    Err(Failure::BadRequest(_) | Failure::Field(_))
+                ),
                 "{bad}"
             );
         }
@@ -146,7 +144,7 @@ mod tests {
     fn other_bodies_are_refused() {
         assert!(matches!(
             sent(FORM, "email=a@b&email=c@d&password=p"),
-            Err(Failure::BadRequest(_))
+            Err(Failure::Field(_))
         ));
         assert!(matches!(
             sent("text/plain", "{}"),
