@@ -36,6 +36,25 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Self; 15] = [
+        Self::Unauthenticated,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::SessionEnded,
+        Self::RefreshReused,
+        Self::ClaimsStale,
+        Self::Forbidden,
+        Self::Csrf,
+        Self::RevocationsStale,
+        Self::IssuerUnreachable,
+        Self::RateLimited,
+        Self::InvalidRequest,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Internal,
+    ];
+
     /// The code as it stands in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,6 +97,9 @@ impl Code {
         }
     }
 }
+
+// A new code, which stands before the last, is missed here if it is missing in the list.
+const _: () = assert!(Code::ALL.len() == Code::Internal as usize + 1);
 
 /// Why a token was refused. The variants are for logs; [`Rejection::code`] is what the client learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -223,6 +223,20 @@ fn status_codes_are_chosen_in_one_table_per_crate() {
 }
 
 #[test]
+fn every_route_of_the_issuer_is_described() {
+    // `routes!` takes what is written at the handler, and nothing else reaches the description.
+    let past_it = [
+        ".route(",
+        ".route_service(",
+        ".nest(",
+        ".nest_service(",
+        "axum::routing",
+    ];
+    let found = violations("issuer", &past_it, |path| path.starts_with("http/ops/"));
+    assert_none(&found, "routes are registered with routes!(…)");
+}
+
+#[test]
 fn crates_depend_in_one_direction() {
     let manifest = |krate: &str| {
         let text = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();

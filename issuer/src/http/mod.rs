@@ -7,25 +7,35 @@ mod edge;
 mod error;
 mod extract;
 mod layers;
+mod openapi;
 mod ops;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::services::Services;
 use error::Failure;
+use openapi::Document;
+
+/// What is reached through the edge, and described.
+fn site() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new()
+        .merge(browser::routes())
+        .merge(edge::published())
+        .merge(openapi::routes())
+}
 
 /// What the public and the edges may call.
 pub(crate) fn public(services: Arc<Services>) -> Router {
-    let (router, _) = OpenApiRouter::<Arc<Services>>::new()
-        .merge(browser::routes())
-        .merge(edge::routes())
-        .split_for_parts();
+    let site = site();
+    let document = Document::new(site.get_openapi().clone(), &services.config.public_url);
+    let (router, _) = site.merge(edge::routes()).split_for_parts();
     router
         .fallback(async || Failure::NotFound)
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
+        .layer(Extension(document))
         .layer(middleware::from_fn_with_state(
             services.clone(),
             layers::refuse_cross_site,

@@ -13,12 +13,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use shared::id::UserId;
+use utoipa::IntoParams;
 
 use super::cookies::set_cookies;
 use super::return_to::{self, BadReturn};
 use super::view::Current;
 use crate::http::error::{Failure, Told};
 use crate::http::extract::{Client, Query, Untrusted};
+use crate::http::openapi::refusals;
 use crate::services::Services;
 use crate::session::PASSWORD;
 use crate::sign_in::{Arrival, SignIn, Started};
@@ -40,8 +42,10 @@ const TOO_LONG: Failure = Failure::BadRequest(
     "The address to come back to is longer than 8,000 characters. Sign in, then open it again.",
 );
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
+    /// Where to go after signing in: a path of this site, up to 8,000 octets. One that leads elsewhere counts for nothing.
     return_to: Option<String>,
 }
 
@@ -56,7 +60,18 @@ struct LoginPage<'a> {
     message: Option<&'a str>,
 }
 
-/// `GET /auth/login`: the page. A `return_to` that leads elsewhere counts for nothing; of one that is too long it says so.
+/// The sign-in page.
+///
+/// Of a `return_to` that is too long it says so.
+#[utoipa::path(
+    get,
+    path = "/auth/login",
+    operation_id = "getSignInPage",
+    tag = "session",
+    security(()),
+    params(PageQuery),
+    responses((status = 200, description = "The page.", content_type = "text/html", body = String)),
+)]
 pub(super) async fn page(query: Result<Query<PageQuery>, Failure>) -> Result<Response, Failure> {
     let query = query.map(|Query(query)| query).unwrap_or_default();
     match query.return_to.as_deref().map(return_to::checked) {
@@ -67,7 +82,40 @@ pub(super) async fn page(query: Result<Query<PageQuery>, Failure>) -> Result<Res
     }
 }
 
-/// `POST /auth/login`, from the page's form or as JSON. A form says where to come back to in its body or in its URL.
+/// Signs in with a password.
+///
+/// From the page's form or as JSON. A form says where to come back to in its body or in its URL.
+#[utoipa::path(
+    post,
+    path = "/auth/login",
+    operation_id = "signIn",
+    tag = "session",
+    security(()),
+    params(PageQuery),
+    request_body(content(
+        (body::Json = "application/json"),
+        (body::Form = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (
+            status = 200,
+            description = "Signed in, of JSON.",
+            body = Current,
+            headers(("Set-Cookie" = String, description = "The access and the refresh token.")),
+        ),
+        (
+            status = 303,
+            description = "Signed in, of a form: to where it came from.",
+            headers(
+                ("Set-Cookie" = String, description = "The access and the refresh token."),
+                ("Location" = String),
+            ),
+        ),
+        refusals::Unauthenticated,
+        refusals::Conflict,
+        refusals::RateLimited,
+    ),
+)]
 pub(super) async fn sign_in(
     State(services): State<Arc<Services>>,
     client: Client,

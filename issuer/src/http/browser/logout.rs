@@ -21,9 +21,32 @@ const CLEAR_CACHE: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("\"cache\""),
 );
 
-/// `POST /auth/logout`: ends what the credentials belong to, the expired ones too, and clears the cookies. Without a session
-/// the answer is the same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success
-/// must not be claimed.
+/// Signs out.
+///
+/// Ends what the credentials belong to, the expired ones too, and clears the cookies. Without a session the answer is the
+/// same. If it cannot be known what is to end, or the end cannot be written, the cookies stay: a success must not be claimed.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    operation_id = "signOut",
+    tag = "session",
+    security((), ("accessCookie" = []), ("bearer" = []), ("refreshCookie" = [])),
+    responses(
+        (
+            status = 204,
+            description = "Signed out.",
+            headers(("Set-Cookie" = String, description = "Clears both cookies.")),
+        ),
+        (
+            status = 303,
+            description = "Signed out, of a form: to the site.",
+            headers(
+                ("Set-Cookie" = String, description = "Clears both cookies."),
+                ("Location" = String),
+            ),
+        ),
+    ),
+)]
 pub(super) async fn logout(
     State(services): State<Arc<Services>>,
     client: Client,

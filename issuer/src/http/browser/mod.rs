@@ -13,24 +13,32 @@ use std::sync::Arc;
 
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
-
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::services::Services;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
-        .route("/auth/login", get(login::page).post(login::sign_in))
-        .route("/auth/refresh", post(refresh::refresh))
-        .route("/auth/logout", post(logout::logout))
-        .route("/auth/session", get(session::session))
-        .route("/auth/sessions", get(session::sessions))
-        .route("/auth/sessions/{id}", delete(session::end))
-        .route("/auth/sessions/revoke-others", post(session::revoke_others))
-        .route("/auth/style.css", get(style))
+        .routes(routes!(login::page, login::sign_in))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(logout::logout))
+        .routes(routes!(session::session))
+        .routes(routes!(session::sessions))
+        .routes(routes!(session::end))
+        .routes(routes!(session::revoke_others))
+        .routes(routes!(style))
 }
 
+/// The style of the pages.
+#[utoipa::path(
+    get,
+    path = "/auth/style.css",
+    operation_id = "getStyle",
+    tag = "pages",
+    security(()),
+    responses((status = 200, description = "CSS.", content_type = "text/css", body = String)),
+)]
 async fn style() -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/css; charset=utf-8")],

@@ -12,6 +12,7 @@ use super::cookies::{clear_cookies, set_cookies};
 use super::view::Current;
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Untrusted};
+use crate::http::openapi::refusals;
 use crate::revoke::ending::end_one;
 use crate::services::Services;
 use crate::session::refresh::{Decision, Presented, decide, minted_at};
@@ -24,8 +25,26 @@ use crate::token::mint::Minted;
 /// How often a lost race is run again. The winner of one leaves a state that ends the next.
 const ATTEMPTS: usize = 5;
 
-/// `POST /auth/refresh`. Cookies are cleared only where the session is definitely over, so that whoever loses a race
-/// does not wipe out what the winner got.
+/// Exchanges the refresh token for two new tokens.
+///
+/// Cookies are cleared only where the session is definitely over, so that whoever loses a race does not wipe out what the
+/// winner got.
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    operation_id = "refresh",
+    tag = "session",
+    security(("refreshCookie" = [])),
+    responses(
+        (
+            status = 200,
+            description = "Two new tokens.",
+            body = Current,
+            headers(("Set-Cookie" = String, description = "The access and the refresh token.")),
+        ),
+        refusals::Unauthenticated,
+    ),
+)]
 pub(super) async fn refresh(
     State(services): State<Arc<Services>>,
     client: Client,

@@ -12,18 +12,38 @@ use super::cookies::clear_cookies;
 use super::view::{Current, Listed};
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Path, SignedIn};
+use crate::http::openapi::{Id, refusals};
 use crate::revoke::ending::{end_all, end_sessions};
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::Kind;
 use crate::store::{sessions, users};
 
-/// `GET /auth/session`: who one is.
+/// Who one is.
+#[utoipa::path(
+    get,
+    path = "/auth/session",
+    operation_id = "getSession",
+    tag = "session",
+    responses((status = 200, description = "The user and the session.", body = Current)),
+)]
 pub(super) async fn session(me: SignedIn) -> Response {
     Json(Current::new(&me.user, &me.session, me.access_expires_at)).into_response()
 }
 
-/// `GET /auth/sessions`: the live ones, the newest first.
+/// One's own sessions, the newest first.
+#[utoipa::path(
+    get,
+    path = "/auth/sessions",
+    operation_id = "listSessions",
+    tag = "session",
+    responses((
+        status = 200,
+        description = "Those that are live.",
+        body = [Listed],
+        links(("end" = (operation_id = "endSession", parameters(("id" = "$response.body#/0/id"))))),
+    )),
+)]
 pub(super) async fn sessions(
     State(services): State<Arc<Services>>,
     me: SignedIn,
@@ -38,7 +58,24 @@ pub(super) async fn sessions(
     ))
 }
 
-/// `DELETE /auth/sessions/{id}`. Somebody else's session is as unknown as one that never was.
+/// Ends one of one's own sessions.
+///
+/// Somebody else's is as unknown as one that never was.
+#[utoipa::path(
+    delete,
+    path = "/auth/sessions/{id}",
+    operation_id = "endSession",
+    tag = "session",
+    params(("id" = Id, Path, description = "The session.")),
+    responses(
+        (
+            status = 204,
+            description = "Ended.",
+            headers(("Set-Cookie" = String, description = "Clears both cookies, if it is the present session.")),
+        ),
+        refusals::NotFound,
+    ),
+)]
 pub(super) async fn end(
     State(services): State<Arc<Services>>,
     client: Client,
@@ -67,14 +104,21 @@ pub(super) async fn end(
     })
 }
 
-/// `POST /auth/sessions/revoke-others`. The user's row is locked, so that a sign-in at the same moment is either ended
-/// too or comes after.
+/// Ends all of one's own sessions but the present one.
+#[utoipa::path(
+    post,
+    path = "/auth/sessions/revoke-others",
+    operation_id = "endOtherSessions",
+    tag = "session",
+    responses((status = 204, description = "Ended.")),
+)]
 pub(super) async fn revoke_others(
     State(services): State<Arc<Services>>,
     client: Client,
     me: SignedIn,
 ) -> Result<StatusCode, Failure> {
     let mut tx = services.store.tx("end other sessions").await?;
+    // So that a sign-in at the same moment is either ended too or comes after.
     users::lock(&mut tx, me.user.id).await?;
     let from = client.event(Kind::SessionEnded);
     let now = services.clock.now();

@@ -5,13 +5,15 @@ use shared::id::{SessionId, UserId};
 use shared::time::UnixMillis;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::device;
+use crate::http::openapi::Id;
 use crate::session::Session;
 use crate::store::users::User;
 
 /// The answer to signing in, refreshing, and asking who one is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Current<'a> {
     user: UserView<'a>,
     session: SessionView,
@@ -37,24 +39,30 @@ impl<'a> Current<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 struct UserView<'a> {
+    #[schema(value_type = Id)]
     id: UserId,
     email: &'a str,
     name: &'a str,
     roles: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 struct SessionView {
+    #[schema(value_type = Id)]
     id: SessionId,
     created_at: Moment,
     expires_at: Moment,
 }
 
 /// A line in the list of one's own sessions.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedSession)]
 pub(super) struct Listed {
+    #[schema(value_type = Id)]
     id: SessionId,
     current: bool,
     created_at: Moment,
@@ -83,6 +91,8 @@ impl Listed {
 }
 
 /// A moment as RFC 3339 writes it, in UTC and whole seconds.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 struct Moment(UnixMillis);
 
 impl Serialize for Moment {

@@ -8,13 +8,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use shared::wire::{MOST_SESSIONS, SessionStanding, SessionsAsked, SessionsStanding};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::error::Failure;
 use crate::http::extract::{self, EdgeCaller, Query, Untrusted};
+use crate::http::openapi::refusals;
 use crate::services::Services;
 use crate::session::State as SessionState;
 use crate::store::sessions::{self, confirm};
@@ -22,17 +24,36 @@ use crate::store::users::Access;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/edge/refresh-token", get(is_present))
-        .route("/edge/keys", get(keys))
-        .route("/edge/revocations", get(revocations))
-        .route("/edge/sessions", post(standing))
+        .routes(routes!(is_present))
+        .routes(routes!(keys))
+        .routes(routes!(revocations))
+        .routes(routes!(standing))
+}
+
+/// What anybody may read, through the edge too.
+pub(super) fn published() -> OpenApiRouter<Arc<Services>> {
+    OpenApiRouter::new().routes(routes!(jwks))
 }
 
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
 
-/// `GET /.well-known/jwks.json` (RFC 7517 §5). With `JWT_SECRET` there is no public key, and the set is empty.
+/// The public keys of access tokens (RFC 7517 §5).
+///
+/// With `JWT_SECRET` there is no public key, and the set is empty.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    operation_id = "getKeys",
+    tag = "about",
+    security(()),
+    responses((
+        status = 200,
+        description = "A JWK set.",
+        content_type = "application/jwk-set+json",
+        body = Object,
+    )),
+)]
 async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "application/jwk-set+json"),
@@ -41,7 +62,12 @@ async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResponse {
     (headers, services.keyring.verifying().to_jwks())
 }
 
-/// `GET /edge/keys`: the key set as it is published to KV.
+/// The key set as it is published to KV.
+#[utoipa::path(
+    get,
+    path = "/edge/keys",
+    responses((status = 200, description = "The key set."), refusals::NotFound),
+)]
 async fn keys(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
@@ -56,15 +82,24 @@ async fn keys(
     ))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Feed {
     /// The number up to which the edge knows; 0 for nothing.
     #[serde(default)]
     after: u64,
 }
 
-/// `GET /edge/revocations?after=`: what the edge does not know yet, from memory and at most a moment old. While Postgres is
-/// away the answer is older, and says so: whether it is good enough is for the edge to decide.
+/// What the edge does not know yet.
+///
+/// From memory and at most a moment old. While Postgres is away the answer is older, and says so: whether it is good enough is
+/// for the edge to decide.
+#[utoipa::path(
+    get,
+    path = "/edge/revocations",
+    params(Feed),
+    responses((status = 200, description = "An update.")),
+)]
 async fn revocations(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
@@ -80,8 +115,14 @@ async fn revocations(
     Ok((OCTETS, bytes))
 }
 
-/// `POST /edge/sessions`: which of these sessions stand, for how long that may be believed, and the version of their users'
-/// claims. An edge asks for those whose connections outlive their tokens.
+/// Which of these sessions stand, for how long that may be believed, and the version of their users' claims.
+///
+/// An edge asks for those whose connections outlive their tokens.
+#[utoipa::path(
+    post,
+    path = "/edge/sessions",
+    responses((status = 200, description = "Those that stand.")),
+)]
 async fn standing(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,
@@ -110,8 +151,14 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `GET /edge/refresh-token`: whether the refresh token in the cookie is the present one of a session that stands, for an edge
-/// whose new cookies reach the browser late: they must not replace newer ones. 204, or why not. Changes nothing.
+/// Whether the refresh token in the cookie is the present one of a session that stands.
+///
+/// For an edge whose new cookies reach the browser late: they must not replace newer ones. 204, or why not. Changes nothing.
+#[utoipa::path(
+    get,
+    path = "/edge/refresh-token",
+    responses((status = 204, description = "It is."), refusals::Conflict),
+)]
 async fn is_present(
     State(services): State<Arc<Services>>,
     _: EdgeCaller,

@@ -1,7 +1,6 @@
 //! Every 401 says what it asks for (RFC 9110 §15.5.2): whatever failed, wherever, in whatever form it is told.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use axum::http::{HeaderMap, Method};
 use axum::routing::any;
@@ -12,29 +11,22 @@ use crate::http::error::Told;
 use crate::store::StoreError;
 use shared::rejection::Rejection;
 
-/// The routes as they are declared anywhere below `http`, with something in place of their parameters.
+/// Every path of the router, with something in place of its parameters.
 fn routes() -> BTreeSet<String> {
-    let mut routes = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http")];
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.to_string_lossy().contains("tests") {
-                let source = std::fs::read_to_string(&path).unwrap();
-                routes.extend(source.split(".route(").skip(1).map(route));
-            }
-        }
-    }
-    routes
+    let all = site().merge(edge::routes()).into_openapi();
+    let paths = all.paths.paths.into_keys();
+    paths.map(|path| filled(&path)).collect()
 }
 
-/// The path at the beginning of a call of `route`.
-fn route(arguments: &str) -> String {
-    let path = arguments.trim_start().strip_prefix('"').unwrap();
-    let path = path.split_once('"').unwrap().0;
-    path.replace("{id}", "AAAAAAAAAAAAAAAAAAAAAA")
+fn filled(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        if segment.starts_with('{') {
+            "AAAAAAAAAAAAAAAAAAAAAA"
+        } else {
+            segment
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Credentials as they come wrong or not at all, each as a header.
@@ -199,6 +191,18 @@ async fn every_failure_that_is_a_401_is_a_challenge_in_every_form() {
             let what = format!("{:?} as {path} to {mode}", every().swap_remove(index));
             assert_eq!(response.status(), expected, "{what}");
             check(response.status(), response.headers(), &what);
+        }
+    }
+}
+
+#[test]
+fn every_refusal_is_described() {
+    for failure in every() {
+        let (status, code, _) = failure.answer();
+        // Nobody describes what a method does that there is not.
+        if status != StatusCode::METHOD_NOT_ALLOWED {
+            let is_described = openapi::refusals::is_described(status.as_u16(), code);
+            assert!(is_described, "{failure:?}");
         }
     }
 }

@@ -4,10 +4,15 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use shared::secret::SecretText;
 use url::form_urlencoded;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::http::content_type;
 use crate::http::error::Failure;
 use crate::http::extract::from_json;
+
+/// In characters. (RFC 5321 §4.5.3.1: 64 octets, an `@`, 255 octets.)
+const LONGEST_EMAIL: usize = 320;
 
 /// What somebody signs in with.
 #[derive(Debug)]
@@ -24,6 +29,48 @@ pub(super) enum Sent {
     Json(Credentials),
 }
 
+/// What somebody signs in with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SignIn)]
+pub(super) struct Json {
+    #[schema(schema_with = email)]
+    email: String,
+    #[schema(min_length = 1, format = Password)]
+    password: String,
+    /// A path of this site, and not one under `/auth/` or `/oauth/`, up to 8,000 octets.
+    #[schema(
+        pattern = r"^/([^/\\\x00-\x1f\x7f][^\\\x00-\x1f\x7f]*)?$",
+        max_length = 8_000
+    )]
+    return_to: Option<String>,
+}
+
+/// What the form of the sign-in page sends. Other fields count for nothing.
+#[derive(ToSchema)]
+#[schema(as = SignInForm)]
+#[expect(dead_code, reason = "a schema: forms are read field by field")]
+pub(super) struct Form {
+    #[schema(schema_with = email)]
+    email: String,
+    #[schema(min_length = 1, format = Password)]
+    password: String,
+    /// Where to go then. One that leads elsewhere counts for nothing.
+    #[schema(max_length = 8_000)]
+    return_to: Option<String>,
+}
+
+/// An e-mail address as it is taken: anything without control characters that is not blank.
+fn email() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .pattern(Some(
+            r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+        ))
+        .max_length(Some(LONGEST_EMAIL))
+        .build()
+}
+
 /// Reads the body.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Failure> {
     match content_type::of(headers).as_deref() {
@@ -34,13 +81,6 @@ pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Failure> {
 }
 
 fn json(body: &[u8]) -> Result<Credentials, Failure> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Json {
-        email: String,
-        password: String,
-        return_to: Option<String>,
-    }
     let json: Json = from_json(body)?;
     credentials(json.email, json.password, json.return_to)
 }
@@ -73,7 +113,10 @@ fn credentials(
 ) -> Result<Credentials, Failure> {
     let password = SecretText::new(password);
     let email = email.trim().to_owned();
-    if email.is_empty() || email.len() > 320 || email.chars().any(char::is_control) {
+    if email.is_empty()
+        || email.chars().count() > LONGEST_EMAIL
+        || email.chars().any(char::is_control)
+    {
         return Err(Failure::field("email", "must be an e-mail address"));
     }
     if password.expose().is_empty() {
