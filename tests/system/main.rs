@@ -25,6 +25,7 @@ mod limit;
 mod login;
 mod logout;
 mod loops;
+mod openapi;
 mod passthrough;
 mod paths;
 mod propagation;

@@ -3,6 +3,7 @@
 //! One file per thing. Each looks first, says in one line what it fetches and why only if it must, and fails with
 //! the command that would help. Nothing is skipped in silence.
 
+pub mod api_tools;
 mod apt;
 pub mod browser;
 pub mod cache;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+pub use api_tools::ApiTools;
 pub use npm::Npm;
 pub use wasm_bindgen::WasmBindgen;
 pub use wasm_std::WasmStd;
@@ -46,6 +48,8 @@ pub struct Tools {
     pub nginx: PathBuf,
     /// A Python with PyJWT.
     pub python: PathBuf,
+    /// schemathesis and openapi-spec-validator.
+    pub api_tools: ApiTools,
 }
 
 /// What builds and runs the stack.
@@ -87,11 +91,15 @@ pub fn for_verify() -> Result<Tools> {
     if python::find().is_none() {
         missing.push(python::PACKAGE);
     }
+    if api_tools::find().is_none() {
+        missing.push(api_tools::PACKAGE);
+    }
     apt::install(&missing)?;
     Ok(Tools {
         browser: browser::ready()?,
         nginx: nginx::ready()?,
         python: python::ready()?,
+        api_tools: api_tools::ready()?,
         build: for_dev()?,
     })
 }

@@ -17,7 +17,7 @@ pub(super) const PACKAGE: Package = Package {
 };
 
 /// Debian's, for which its packages are: another one may come first on PATH.
-const USUAL: &str = "/usr/bin/python3";
+pub(super) const USUAL: &str = "/usr/bin/python3";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Its path: the first `python3` on PATH that has PyJWT, or Debian's with it, installed now.
@@ -39,7 +39,11 @@ pub(super) fn find() -> Option<PathBuf> {
     find_in(&environment_path(), Path::new(USUAL), has_pyjwt)
 }
 
-fn find_in(path: &OsStr, usual: &Path, suits: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+pub(super) fn find_in(
+    path: &OsStr,
+    usual: &Path,
+    suits: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|folder| folder.join("python3"))
         .chain([usual.to_owned()])
