@@ -2,6 +2,8 @@
 //!
 //! Through the edge, because that is what the description is of: what the edge refuses itself is a part of it.
 
+mod fields;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;

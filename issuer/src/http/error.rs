@@ -44,7 +44,7 @@ pub(super) enum Failure {
     BadRequest(&'static str),
     // What came may be a secret in a wrong place: the log does not repeat it.
     #[error("bad request: a field is missing or wrong")]
-    Field(String),
+    BadField(String),
     #[error("neither JSON nor a form")]
     UnsupportedMediaType,
     #[error("body too large or broken off")]
@@ -84,7 +84,7 @@ pub(super) struct Told {
 impl Failure {
     /// A request in which `field` is wrong, and how: "must be a string". Neither may hold what was sent.
     pub(super) fn field(field: &str, problem: impl Display) -> Self {
-        Self::Field(format!("{field} {problem}."))
+        Self::BadField(format!("{field} {problem}."))
     }
 
     /// The table: status, code, and what the client may do about it.
@@ -133,7 +133,7 @@ impl Failure {
                 "Open this site's own page and try again.",
             ),
             Self::BadRequest(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail),
-            Self::Field(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail.as_str()),
+            Self::BadField(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail.as_str()),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 Code::InvalidRequest,

@@ -67,7 +67,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 /// `T`, read from JSON.
 ///
 /// # Errors
-/// [`Failure::Field`] with the name of the field that is wrong, [`Failure::BadRequest`] where it is no JSON.
+/// [`Failure::BadField`] with the name of the field that is wrong, [`Failure::BadRequest`] where it is no JSON.
 pub(in crate::http) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     const NO_JSON: Failure = Failure::BadRequest("The body is not JSON.");
     let mut json = serde_json::Deserializer::from_slice(body);

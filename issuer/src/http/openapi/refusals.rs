@@ -122,6 +122,9 @@ pub(super) fn complete(item: &mut PathItem) {
 }
 
 fn add_common(operation: &mut Operation) {
+    for (status, answer) in &mut operation.responses.responses {
+        fill(status, answer);
+    }
     add::<BadRequest>(operation);
     add::<TooLarge>(operation);
     add::<Internal>(operation);
@@ -134,6 +137,18 @@ fn add_common(operation: &mut Operation) {
     // One that says nothing takes what the document says for all.
     if operation.security.is_none() {
         add::<Unauthenticated>(operation);
+    }
+}
+
+/// A refusal that a handler describes in its own words, and nothing more, has the form of all.
+fn fill(status: &str, answer: &mut RefOr<Response>) {
+    let RefOr::T(answer) = answer else { return };
+    let mut known = REFUSALS.iter();
+    let of_all = known.find(|refusal| refusal.status.to_string() == status);
+    if let Some(refusal) = of_all.filter(|_| answer.content.is_empty()) {
+        let description = std::mem::take(&mut answer.description);
+        *answer = refusal.answer();
+        answer.description = description;
     }
 }
 

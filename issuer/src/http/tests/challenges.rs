@@ -148,7 +148,7 @@ const fn number(failure: &Failure) -> usize {
         Failure::LimitReached => 10,
         Failure::Csrf => 11,
         Failure::BadRequest(_) => 12,
-        Failure::Field(_) => 13,
+        Failure::BadField(_) => 13,
         Failure::UnsupportedMediaType => 14,
         Failure::Body => 15,
         Failure::NotFound => 16,

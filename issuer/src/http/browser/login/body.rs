@@ -176,7 +176,7 @@ mod tests {
             assert!(
                 matches!(
                     sent(JSON, bad),
-                    Err(Failure::BadRequest(_) | Failure::Field(_))
+                    Err(Failure::BadRequest(_) | Failure::BadField(_))
                 ),
                 "{bad}"
             );
@@ -187,7 +187,7 @@ mod tests {
     fn other_bodies_are_refused() {
         assert!(matches!(
             sent(FORM, "email=a@b&email=c@d&password=p"),
-            Err(Failure::Field(_))
+            Err(Failure::BadField(_))
         ));
         assert!(matches!(
             sent("text/plain", "{}"),
