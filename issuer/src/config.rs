@@ -1,5 +1,6 @@
 //! The configuration: read once, from the environment, with every problem told at once and no secret printed.
 
+mod limits;
 mod policy;
 mod read;
 
@@ -10,6 +11,7 @@ use shared::seal::SealKeys;
 use shared::secret::{RootSecret, SecretText};
 use url::Url;
 
+pub use limits::{LimitSettings, Rate};
 pub use policy::{AtLimit, LONGEST_ACCESS, Policy};
 use read::Reader;
 
@@ -35,6 +37,8 @@ pub struct Config {
     /// The limits of sessions, from `JWT_ACCESS_EXPIRES_IN`, `JWT_REFRESH_EXPIRES_IN`, `SESSION_TIMEOUT_HOURS`,
     /// `MAX_CONCURRENT_SESSIONS`, `SESSION_LIMIT_POLICY` and `REFRESH_GRACE`.
     pub policy: Policy,
+    /// How often things may be tried, from the settings that begin with `LIMIT_`.
+    pub limits: LimitSettings,
     /// `KV_API_URL`, `KV_API_TOKEN` and `KV_NAMESPACE_ID`; without them nothing is published.
     pub kv: Option<KvConfig>,
     /// `LISTEN_ADDR`.
@@ -103,6 +107,7 @@ impl Config {
             RootSecret::parse_list(text).map_err(|e| e.to_string())
         });
         let policy = read_policy(read);
+        let limits = LimitSettings::read(read);
         let kv = read_kv(read);
         let listen_addr = read.parsed("LISTEN_ADDR", Some("127.0.0.1:8081"), read::address);
         let admin_listen_addr =
@@ -118,6 +123,7 @@ impl Config {
             newest_seal_key,
             edge_secrets: edge_secrets?,
             policy: policy?,
+            limits: limits?,
             kv: kv?,
             listen_addr: listen_addr?,
             admin_listen_addr: admin_listen_addr?,

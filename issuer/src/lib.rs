@@ -1,7 +1,7 @@
 //! The issuer of Portcullis: it owns users, sessions, keys and revocations, and is the only one who makes tokens.
 //!
 //! Imports go down this list, never back up: [`cli`] → [`app`] → `http`, [`revoke::publish`] → [`services`] → [`account`],
-//! [`sign_in`], [`revoke::ending`] → [`token`], [`revoke::ledger`], [`sign_in::password`] → [`store`] → [`session`],
+//! [`sign_in`], [`revoke::ending`] → [`token`], [`revoke::ledger`], [`limits`], [`sign_in::password`] → [`store`] → [`session`],
 //! [`config`]. Below all: [`time`] and [`entropy`], the only sources of time and chance.
 //!
 //! All SQL is in [`store`]. [`session`] decides and touches nothing. Status codes are chosen in `http/error.rs`.
@@ -18,6 +18,7 @@ pub mod config;
 pub mod entropy;
 pub mod fault;
 mod http;
+pub mod limits;
 pub mod revoke;
 pub mod services;
 pub mod session;

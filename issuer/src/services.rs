@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::limits::Limits;
 use crate::revoke::ledger::Ledger;
 use crate::sign_in::SignIns;
 use crate::sign_in::password::Passwords;
@@ -26,6 +27,8 @@ pub struct Services {
     pub minter: Minter,
     /// Passwords.
     pub passwords: Passwords,
+    /// How often things may be tried.
+    pub limits: Limits,
     /// Revocations; it has read none yet.
     pub ledger: Arc<Ledger>,
 }
@@ -42,6 +45,7 @@ impl Services {
         Ok(Self {
             minter: Minter::new(&config, keyring.clone()),
             passwords: Passwords::new(cores).await?,
+            limits: Limits::new(&config, &clock),
             ledger: Arc::new(Ledger::new(store.clone(), clock.clone())),
             config,
             clock,

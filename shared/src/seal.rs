@@ -29,6 +29,8 @@ pub enum SealPurpose {
     SigningKey,
     /// The state of a sign-in that is under way.
     LoginState,
+    /// Who has signed in with a browser before, in its cookie.
+    KnownDevice,
 }
 
 impl SealPurpose {
@@ -37,6 +39,7 @@ impl SealPurpose {
             Self::RefreshToken => b"portcullis refresh-token v1",
             Self::SigningKey => b"portcullis signing-key v1",
             Self::LoginState => b"portcullis login-state v1",
+            Self::KnownDevice => b"portcullis known-device v1",
         }
     }
 }

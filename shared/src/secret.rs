@@ -28,6 +28,20 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+impl Secret<32> {
+    /// A name for `message` that says nothing about it to whoever lacks the secret: HKDF-Expand (RFC 5869 §2.3), that is, an
+    /// HMAC-SHA-256.
+    pub fn pseudonym(&self, message: &[u8]) -> [u8; 32] {
+        let mut name = [0; 32];
+        let expanded =
+            Hkdf::<Sha256>::from_prk(&self.0).map(|hkdf| hkdf.expand(message, &mut name));
+        match expanded {
+            Ok(Ok(())) => name,
+            _ => unreachable!("HKDF-SHA-256 takes a key of 32 bytes and gives as many"),
+        }
+    }
+}
+
 impl<const N: usize> PartialEq for Secret<N> {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -161,6 +175,8 @@ pub enum Purpose {
     KeySet,
     /// The signature of `Portcullis-Assertion`.
     Assertion,
+    /// The names under which attempts at an account are counted.
+    Attempts,
 }
 
 impl Purpose {
@@ -172,6 +188,7 @@ impl Purpose {
             Self::Relay => b"portcullis relay v1",
             Self::KeySet => b"portcullis key-set v1",
             Self::Assertion => b"portcullis assertion v2",
+            Self::Attempts => b"portcullis attempts v1",
         }
     }
 }
@@ -292,6 +309,14 @@ mod tests {
             RootSecret::parse_list(&format!("{GOOD},")).unwrap_err(),
             SecretError::Empty
         );
+    }
+
+    #[test]
+    fn a_pseudonym_follows_from_secret_and_message() {
+        let (one, other) = (Secret::from_bytes([1; 32]), Secret::from_bytes([2; 32]));
+        assert_eq!(one.pseudonym(b"ada"), one.pseudonym(b"ada"));
+        assert_ne!(one.pseudonym(b"ada"), one.pseudonym(b"bob"));
+        assert_ne!(one.pseudonym(b"ada"), other.pseudonym(b"ada"));
     }
 
     #[test]

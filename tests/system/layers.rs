@@ -348,6 +348,7 @@ const ORDER: [(&str, &[&str]); 3] = [
             "token/keyring",
             "sign_in/password",
             "revoke/ledger",
+            "limits",
             "store",
             "session",
             "config",

@@ -22,6 +22,7 @@ mod keys;
 mod late;
 mod layers;
 mod limit;
+mod limits;
 mod login;
 mod logout;
 mod loops;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::entropy;
 use crate::services::Services;
-use crate::store::{Store, StoreError, events, revocations, sessions};
+use crate::store::{Store, StoreError, attempts, events, revocations, sessions};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -31,19 +31,23 @@ pub struct Swept {
     pub revocations: u64,
     /// Old lines of the security log.
     pub events: u64,
+    /// Allowances that are whole again.
+    pub attempts: u64,
 }
 
 /// Sweeps for ever. Every issuer does so; two at once only find less to do.
 pub async fn run(services: Arc<Services>) {
     loop {
         sleep(INTERVAL.mul_f64(0.5 + entropy::jitter())).await;
+        services.limits.addresses.forget_idle();
         match once(&services.store, services.clock.now()).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept {
                 sessions,
                 revocations,
                 events,
-            }) => tracing::info!(sessions, revocations, events, "swept"),
+                attempts,
+            }) => tracing::info!(sessions, revocations, events, attempts, "swept"),
             Err(error) => tracing::warn!(%error, "sweeping"),
         }
     }
@@ -65,6 +69,7 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
             sessions: sessions::delete_dead(&mut conn, before(SESSIONS_KEPT), BATCH).await?,
             revocations: revocations::delete_expired(&mut conn, now, BATCH).await?,
             events: events::delete_old(&mut conn, before(EVENTS_KEPT), BATCH).await?,
+            attempts: attempts::delete_whole(&mut conn, now, BATCH).await?,
         };
         if batch == Swept::default() {
             return Ok(swept);
@@ -72,5 +77,6 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
         swept.sessions += batch.sessions;
         swept.revocations += batch.revocations;
         swept.events += batch.events;
+        swept.attempts += batch.attempts;
     }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use shared::secret::RootSecret;
 
 /// Beginnings of names that belong to this program: one that is not known is a mistake, not somebody else's.
-const PREFIXES: [&str; 11] = [
+const PREFIXES: [&str; 12] = [
     "ADMIN_LISTEN_",
     "EDGE_",
     "ENCRYPTION_",
     "JWT_",
     "KV_",
+    "LIMIT_",
     "LISTEN_",
     "MAX_CONCURRENT_",
     "PUBLIC_",

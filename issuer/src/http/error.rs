@@ -2,13 +2,15 @@
 
 use std::fmt::Display;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
+use super::limit;
 use crate::entropy::EntropyError;
 use crate::fault::{Fault, via_fault};
+use crate::limits::{Exceeded, Limit, Usage};
 use crate::sign_in::password::PasswordError;
 use crate::store::StoreError;
 use crate::token::mint::MintError;
@@ -38,6 +40,8 @@ pub(super) enum Failure {
     Superseded,
     #[error("the limit of sessions is reached")]
     LimitReached,
+    #[error(transparent)]
+    Limited(Exceeded),
     #[error("cross-site request")]
     Csrf,
     #[error("bad request: {0}")]
@@ -79,6 +83,10 @@ pub(super) struct Told {
     pub(super) has_page: bool,
     /// `WWW-Authenticate`, which every 401 has (RFC 9110 §15.5.2).
     pub(super) challenge: Option<HeaderValue>,
+    /// `Retry-After` in seconds, where trying again helps (RFC 9110 §10.2.3).
+    pub(super) retry_after: Option<u64>,
+    /// The limit that refused.
+    pub(super) limited: Option<Usage>,
 }
 
 impl Failure {
@@ -127,6 +135,9 @@ impl Failure {
                 Code::Conflict,
                 "There are as many sessions as allowed. Sign out somewhere else first.",
             ),
+            Self::Limited(Exceeded(usage)) => {
+                (S::TOO_MANY_REQUESTS, Code::RateLimited, over(usage.limit))
+            }
             Self::Csrf => (
                 S::FORBIDDEN,
                 Code::Csrf,
@@ -166,6 +177,14 @@ impl Failure {
             reason: self.to_string(),
             has_page: false,
             challenge: (status == StatusCode::UNAUTHORIZED).then(|| self.challenge(code)),
+            retry_after: match self {
+                Self::Limited(Exceeded(usage)) => Some(usage.wait_secs()),
+                _ => is_temporary(status).then_some(1),
+            },
+            limited: match self {
+                Self::Limited(Exceeded(usage)) => Some(*usage),
+                _ => None,
+            },
         }
     }
 
@@ -186,6 +205,19 @@ impl Failure {
                 HeaderValue::from_str(&text)
                     .unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
             }
+        }
+    }
+}
+
+/// What to do about a limit.
+const fn over(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Account => {
+            "Too many wrong passwords for this account. Wait, or sign in with a browser that you have used here before."
+        }
+        Limit::Device => "Too many wrong passwords for this account from this browser.",
+        Limit::SignIn | Limit::Refresh | Limit::Admin | Limit::OAuth | Limit::Other => {
+            "Too many requests from your address."
         }
     }
 }
@@ -225,21 +257,29 @@ impl IntoResponse for Failure {
         let body = Problem::new(told.code, told.status.as_u16(), told.detail.as_str()).to_json();
         let mut response =
             (told.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
-        if let Some((name, value)) = retry_after(told.status) {
-            response.headers_mut().insert(name, value);
-        }
+        told.put_headers(response.headers_mut());
         response.extensions_mut().insert(told);
         response
     }
 }
 
-/// Where trying again helps, when (RFC 9110 §10.2.3).
-pub(super) fn retry_after(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
-    let temporary = matches!(
+impl Told {
+    /// Says when to come back, and what the limit is.
+    pub(super) fn put_headers(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(usage) = &self.limited {
+            limit::tell(headers, usage);
+        }
+    }
+}
+
+const fn is_temporary(status: StatusCode) -> bool {
+    matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
-    temporary.then_some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+    )
 }
 
 #[cfg(test)]

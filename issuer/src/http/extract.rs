@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use shared::cookie::{self, Found};
 use shared::id::SessionId;
 use shared::key::KeySet;
@@ -53,23 +53,14 @@ impl FromRequestParts<Arc<Services>> for Client {
         parts: &mut Parts,
         services: &Arc<Services>,
     ) -> Result<Self, Failure> {
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|peer| peer.0.ip());
-        let through_edge = is_edge(&parts.headers, services);
-        let is_renewal = through_edge && parts.headers.contains_key(wire::header::RENEWAL);
-        let ip = if through_edge {
-            text(&parts.headers, wire::header::CLIENT_IP).and_then(|ip| ip.trim().parse().ok())
-        } else {
-            peer
-        };
+        let is_renewal =
+            parts.headers.contains_key(wire::header::RENEWAL) && is_edge(&parts.headers, services);
         let user_agent = parts
             .headers
             .get(header::USER_AGENT)
             .map(|value| String::from_utf8_lossy(value.as_bytes()));
         Ok(Self {
-            ip: ip.map(|ip: IpAddr| ip.to_canonical()),
+            ip: client_ip(&parts.headers, &parts.extensions, services),
             user_agent: user_agent
                 .unwrap_or_default()
                 .chars()
@@ -83,6 +74,21 @@ impl FromRequestParts<Arc<Services>> for Client {
             },
         })
     }
+}
+
+/// The client's address: what an edge says, or else who made the connection.
+pub(super) fn client_ip(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    services: &Services,
+) -> Option<IpAddr> {
+    let ip = if is_edge(headers, services) {
+        text(headers, wire::header::CLIENT_IP).and_then(|ip| ip.trim().parse().ok())
+    } else {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        peer.map(|peer| peer.0.ip())
+    };
+    ip.map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// Proof that the caller is one of our edges.
@@ -146,6 +152,11 @@ impl Untrusted {
     fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.authorization.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// All cookies, for those that are no credentials.
+    pub(super) fn cookies(&self) -> &str {
+        &self.cookies
     }
 
     /// Whether a cookie of ours came along.

@@ -13,7 +13,8 @@ use futures_util::StreamExt as _;
 use shared::wire::{LONGEST_BODY, STRICT_TRANSPORT_SECURITY};
 
 use super::csrf::is_cross_site;
-use super::error::{Failure, Told, retry_after};
+use super::error::{Failure, Told};
+use super::limit;
 use crate::services::Services;
 use crate::time::Stopwatch;
 
@@ -172,7 +173,7 @@ struct RefusedPage<'a> {
     detail: &'a str,
 }
 
-/// The refusal as a page, with the cookies that the refusal set or cleared.
+/// The refusal as a page, with the cookies that the refusal set or cleared, and what it says about when to come back.
 fn page(told: &Told, refusal: Response) -> Response {
     let Ok(html) = (RefusedPage {
         title: told.code.title(),
@@ -182,12 +183,11 @@ fn page(told: &Told, refusal: Response) -> Response {
         return refusal;
     };
     let mut page = (told.status, Html(html)).into_response();
-    for cookie in refusal.headers().get_all(header::SET_COOKIE) {
-        page.headers_mut()
-            .append(header::SET_COOKIE, cookie.clone());
-    }
-    if let Some((name, value)) = retry_after(told.status) {
-        page.headers_mut().insert(name, value);
+    let kept = [header::SET_COOKIE, header::RETRY_AFTER];
+    for name in kept.iter().chain(&limit::HEADERS) {
+        for value in refusal.headers().get_all(name) {
+            page.headers_mut().append(name, value.clone());
+        }
     }
     page
 }

@@ -7,6 +7,7 @@ mod edge;
 mod error;
 mod extract;
 mod layers;
+mod limit;
 mod openapi;
 mod ops;
 
@@ -39,6 +40,10 @@ pub(crate) fn public(services: Arc<Services>) -> Router {
         .layer(middleware::from_fn_with_state(
             services.clone(),
             layers::refuse_cross_site,
+        ))
+        .layer(middleware::from_fn_with_state(
+            services.clone(),
+            limit::by_address,
         ))
         .layer(middleware::from_fn(layers::read_body))
         .layer(middleware::from_fn(layers::frame))

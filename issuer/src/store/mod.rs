@@ -3,6 +3,7 @@
 //! Queries are functions over a connection. Row structs stay private; what comes out is a domain type, and a row that
 //! cannot be one is [`StoreError::Corrupt`].
 
+pub mod attempts;
 pub mod events;
 pub mod keys;
 pub mod revocations;

@@ -1,5 +1,6 @@
 //! Signing in with a password.
 
+pub(in crate::http) mod allowance;
 mod body;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::view::Current;
 use crate::http::error::{Failure, Told};
 use crate::http::extract::{Client, Query, Untrusted};
 use crate::http::openapi::refusals;
+use crate::limits::device::Device;
 use crate::services::Services;
 use crate::session::PASSWORD;
 use crate::sign_in::{Arrival, SignIn, Started};
@@ -131,13 +133,14 @@ pub(super) async fn sign_in(
                 Some(Err(BadReturn::Elsewhere)) => return Err(ELSEWHERE),
                 Some(Ok(_)) | None => {}
             }
-            let started = begin(&services, &client, &untrusted, &credentials).await?;
+            let (started, device) = begin(&services, &client, &untrusted, &credentials).await?;
             let current = Current::new(
                 &started.user,
                 &started.session,
                 started.minted.access_expires_at,
             );
-            Ok((set_cookies(&started.minted), Json(current)).into_response())
+            let signed_in = (set_cookies(&started.minted), Json(current)).into_response();
+            Ok(known(signed_in, device))
         }
         Sent::Form(credentials) => {
             let mut page = LoginPage {
@@ -157,20 +160,22 @@ pub(super) async fn sign_in(
                 .and_then(Result::ok)
                 .unwrap_or(HOME.into());
             match begin(&services, &client, &untrusted, &credentials).await {
-                Ok(started) => Ok(redirect(&return_to, &started.minted)),
+                Ok((started, device)) => Ok(known(redirect(&return_to, &started.minted), device)),
                 Err(failure) => explain(failure, page),
             }
         }
     }
 }
 
+/// A session, and the cookie by which the account knows the browser from now on.
 async fn begin(
     services: &Services,
     client: &Client,
     untrusted: &Untrusted,
     credentials: &Credentials,
-) -> Result<Box<Started>, Failure> {
-    let user = authenticate(services, client, credentials).await?;
+) -> Result<(Box<Started>, Option<HeaderValue>), Failure> {
+    let device = allowance::device(services, untrusted.cookies());
+    let user = authenticate(services, client, credentials, device.as_ref()).await?;
     // Where it is not clear what the browser holds, nothing makes way: to sign in is how it gets out of that.
     let held = untrusted.sessions(services).unwrap_or_default();
     let arrival = Arrival {
@@ -181,20 +186,22 @@ async fn begin(
         replaces: &held,
     };
     match services.sign_ins().start(&arrival).await? {
-        SignIn::Started(started) => Ok(started),
+        SignIn::Started(started) => Ok((started, allowance::remember(services, device, user)?)),
         SignIn::LimitReached => Err(Failure::LimitReached),
         SignIn::NotAllowed => Err(Failure::BadCredentials),
     }
 }
 
 /// Whose password this is. An unknown address, a disabled account and a wrong password take the same steps: one look
-/// at the users, one argon2id, one line in the log, and one answer.
+/// at the users, one attempt, one argon2id, one line in the log as long as there are not too many, and one answer.
 async fn authenticate(
     services: &Services,
     client: &Client,
     credentials: &Credentials,
+    device: Option<&Device>,
 ) -> Result<UserId, Failure> {
-    let found = users::by_email(&mut *services.store.conn().await?, &credentials.email).await?;
+    let mut conn = services.store.conn().await?;
+    let found = users::by_email(&mut conn, &credentials.email).await?;
     let (user, hash) = match found {
         Some((user, hash)) => (
             Some(user.id),
@@ -202,27 +209,48 @@ async fn authenticate(
         ),
         None => (None, None),
     };
-    let good = services
-        .passwords
-        .verify(credentials.password.clone(), hash)
-        .await?;
-    match user.filter(|_| good) {
-        Some(user) => Ok(user),
-        None => {
-            let event = Event {
-                user,
-                detail: PASSWORD,
-                ..client.event(Kind::SignInFailed)
-            };
-            events::record(
-                &mut *services.store.conn().await?,
-                &event,
-                services.clock.now(),
-            )
-            .await?;
-            Err(Failure::BadCredentials)
+    let (now, whose) = (services.clock.now(), (user, credentials.email.as_str()));
+    let attempt = allowance::take(services, &mut conn, device, whose, now).await?;
+    // Nobody waits for a connection while passwords are checked.
+    drop(conn);
+    let password = credentials.password.clone();
+    match services.passwords.verify(password, hash).await {
+        Ok(true) => attempt.give_back(&services.store).await?,
+        Ok(false) => {
+            note_failure(services, client, user).await?;
+            return Err(Failure::BadCredentials);
+        }
+        Err(error) => {
+            attempt.give_back(&services.store).await?;
+            return Err(error.into());
         }
     }
+    user.ok_or(Failure::BadCredentials)
+}
+
+async fn note_failure(
+    services: &Services,
+    client: &Client,
+    user: Option<UserId>,
+) -> Result<(), Failure> {
+    let Some(detail) = services.limits.failures.detail(PASSWORD) else {
+        return Ok(());
+    };
+    let event = Event {
+        user,
+        detail: &detail,
+        ..client.event(Kind::SignInFailed)
+    };
+    let mut conn = services.store.conn().await?;
+    Ok(events::record(&mut conn, &event, services.clock.now()).await?)
+}
+
+/// The answer to a sign-in, with the cookie of the browser.
+fn known(mut answer: Response, device: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = device {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
 }
 
 fn redirect(to: &str, minted: &Minted) -> Response {
@@ -238,18 +266,22 @@ fn redirect(to: &str, minted: &Minted) -> Response {
 /// The page, saying what is wrong, with everything but the password kept.
 fn explain(failure: Failure, page: LoginPage<'_>) -> Result<Response, Failure> {
     let told = failure.told();
-    let message = if told.detail.is_empty() {
-        told.code.title()
-    } else {
-        &told.detail
+    let message = match (told.detail.as_str(), &told.limited) {
+        ("", _) => told.code.title().to_owned(),
+        (detail, None) => detail.to_owned(),
+        (detail, Some(usage)) => {
+            let minutes = usage.wait_secs().div_ceil(60);
+            format!("{detail} You can try again in {minutes} min.")
+        }
     };
     let mut response = render(
         told.status,
         &LoginPage {
-            message: Some(message),
+            message: Some(&message),
             ..page
         },
     )?;
+    told.put_headers(response.headers_mut());
     response.extensions_mut().insert(Told {
         has_page: true,
         ..told

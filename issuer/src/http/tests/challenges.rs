@@ -8,6 +8,8 @@ use axum::routing::any;
 use super::*;
 use crate::fault::Fault;
 use crate::http::error::Told;
+use crate::limits::tests::rate;
+use crate::limits::{Exceeded, Limit, Usage};
 use crate::store::StoreError;
 use shared::rejection::Rejection;
 
@@ -130,6 +132,12 @@ fn every() -> Vec<Failure> {
         Failure::Unread,
         Failure::Page(askama::Error::Fmt),
         Failure::Fault(Fault::Store(StoreError::Corrupt("so"))),
+        Failure::Limited(Exceeded(Usage {
+            limit: Limit::Account,
+            rate: rate(10, 900),
+            remaining: 0,
+            wait: Duration::from_secs(90),
+        })),
     ]
 }
 
@@ -158,6 +166,7 @@ const fn number(failure: &Failure) -> usize {
         Failure::Unread => 20,
         Failure::Page(_) => 21,
         Failure::Fault(_) => 22,
+        Failure::Limited(_) => 23,
     }
 }
 

@@ -185,6 +185,7 @@ impl Builder {
 
     fn issuer_settings(&self, public_url: &str) -> Result<Settings> {
         let mut all = settings::secrets()?;
+        all.extend(settings::unlimited());
         let known = [
             ("PUBLIC_URL", public_url),
             ("KV_API_TOKEN", kv::API_TOKEN),

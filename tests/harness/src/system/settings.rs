@@ -22,6 +22,14 @@ pub fn secrets() -> Result<Settings> {
         .collect()
 }
 
+/// No limits by address or account: clients of a test are many at one address. A test of a limit sets it.
+pub fn unlimited() -> Settings {
+    ["SIGN_IN", "REFRESH", "ADMIN", "OAUTH", "OTHER", "ACCOUNT"]
+        .into_iter()
+        .map(|limit| (format!("LIMIT_{limit}"), "off".to_owned()))
+        .collect()
+}
+
 /// A configuration of the issuer, read as its program reads it.
 ///
 /// # Errors
