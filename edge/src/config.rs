@@ -101,9 +101,11 @@ impl Config {
         let fixed_keys = match setting("JWT_SECRET").filter(|value| !value.is_empty()) {
             None => None,
             Some(text) => {
-                let secret = RootSecret::parse(&text)
+                let secrets = RootSecret::parse_list(&text)
                     .map_err(|error| BadConfig::Secret("JWT_SECRET", error))?;
-                Some(KeySet::new(vec![VerifyingKey::hs256(&secret)]))
+                Some(KeySet::new(
+                    secrets.iter().map(VerifyingKey::hs256).collect(),
+                ))
             }
         };
         let public = url("PUBLIC_URL")?;

@@ -24,8 +24,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// `PUBLIC_URL`: an origin, without a slash at its end. It is issuer and audience of every token.
     pub public_url: String,
-    /// `JWT_SECRET`: tokens are signed with HS256 where it is set, else with EdDSA.
-    pub jwt_secret: Option<RootSecret>,
+    /// `JWT_SECRET`: where it is set, tokens are signed with HS256 under the first and verified under each; else with EdDSA.
+    pub jwt_secrets: Option<Vec<RootSecret>>,
     /// `JWT_KEY_ROTATION`: the age at which a signing key gets a successor.
     pub key_rotation: Duration,
     /// `ENCRYPTION_KEY`: the first seals, all open.
@@ -100,12 +100,10 @@ impl Config {
             read::whole(4..=1000),
         );
         let public_url = read.parsed("PUBLIC_URL", None, origin);
-        let jwt_secret = read.optional("JWT_SECRET", read::secret);
+        let jwt_secrets = read.optional("JWT_SECRET", read::secrets);
         let key_rotation = read.parsed("JWT_KEY_ROTATION", Some("30d"), read::duration(HOUR, YEAR));
         let seal_keys = read.parsed("ENCRYPTION_KEY", None, seal_keys);
-        let edge_secrets = read.parsed("EDGE_SECRET", None, |text| {
-            RootSecret::parse_list(text).map_err(|e| e.to_string())
-        });
+        let edge_secrets = read.parsed("EDGE_SECRET", None, read::secrets);
         let policy = read_policy(read);
         let limits = LimitSettings::read(read);
         let kv = read_kv(read);
@@ -117,7 +115,7 @@ impl Config {
             database_url: database_url?,
             database_max_connections: database_max_connections?,
             public_url: public_url?,
-            jwt_secret: jwt_secret?,
+            jwt_secrets: jwt_secrets?,
             key_rotation: key_rotation?,
             seal_keys,
             newest_seal_key,

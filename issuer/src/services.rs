@@ -1,6 +1,7 @@
 //! What every handler and task works with.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
 use crate::fault::Fault;
@@ -27,6 +28,8 @@ pub struct Services {
     pub minter: Minter,
     /// Passwords.
     pub passwords: Passwords,
+    /// Set once this issuer is told to stop: it serves on for a moment, and asks not to be called again.
+    pub leaving: AtomicBool,
     /// How often things may be tried.
     pub limits: Limits,
     /// Revocations; it has read none yet.
@@ -45,6 +48,7 @@ impl Services {
         Ok(Self {
             minter: Minter::new(&config, keyring.clone()),
             passwords: Passwords::new(cores).await?,
+            leaving: AtomicBool::new(false),
             limits: Limits::new(&config, &clock),
             ledger: Arc::new(Ledger::new(store.clone(), clock.clone())),
             config,

@@ -39,6 +39,14 @@ impl Clock {
     }
 }
 
+/// The moment as RFC 3339 writes it, in UTC and whole seconds; nothing for years that it cannot write.
+pub fn rfc3339(moment: UnixMillis) -> Option<String> {
+    let moment = time::OffsetDateTime::from_unix_timestamp(moment.to_secs().secs()).ok()?;
+    moment
+        .format(&time::format_description::well_known::Rfc3339)
+        .ok()
+}
+
 /// Measures how long something took. Not a source of points in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
@@ -60,6 +68,13 @@ impl Stopwatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_written_as_rfc_3339_says() {
+        let text = rfc3339(UnixMillis::from_millis(1_764_000_000_999));
+        assert_eq!(text.as_deref(), Some("2025-11-24T16:00:00Z"));
+        assert_eq!(rfc3339(UnixMillis::from_millis(i64::MAX)), None);
+    }
 
     #[test]
     fn clocks_that_share_a_shift_move_together() {

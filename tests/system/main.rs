@@ -35,6 +35,7 @@ mod refresh;
 mod renewal;
 mod resets;
 mod return_to;
+mod rotation;
 mod settings;
 mod shutdown;
 mod spoof;

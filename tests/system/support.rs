@@ -103,7 +103,8 @@ fn edge_secrets(system: &System) -> Result<Vec<RootSecret>> {
 pub(crate) fn access_token(system: &System, client: &Client) -> Result<Verified<Claims>> {
     let settings = system.issuers[0].settings();
     let secret = settings.get("JWT_SECRET").context("JWT_SECRET")?;
-    let key = SigningKey::hs256(&RootSecret::parse(secret)?);
+    let newest = secret.split(',').next().unwrap_or_default();
+    let key = SigningKey::hs256(&RootSecret::parse(newest)?);
     let token = client.cookie(cookie::ACCESS).context("an access cookie")?;
     let expected = Expected {
         issuer: system.public_url(),

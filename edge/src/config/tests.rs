@@ -125,7 +125,10 @@ fn a_worker_serves_its_site_and_what_else_is_named() {
 fn no_message_holds_a_secret() {
     let error = with("EDGE_SECRET", Some("tell-nobody")).unwrap_err();
     assert!(!error.to_string().contains("tell-nobody"), "{error}");
-    let config = with("JWT_SECRET", Some("9f3c1e7ab45d2086ee17c94b60fa8d23")).unwrap();
+    let secrets = "9f3c1e7ab45d2086ee17c94b60fa8d23,mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
+    let config = with("JWT_SECRET", Some(secrets)).unwrap();
+    let keys = config.fixed_keys.as_ref().map(|keys| keys.keys().len());
+    assert_eq!(keys, Some(2), "new,old");
     let printed = format!("{config:?}");
     assert!(printed.contains("http://issuer.internal:8081"), "{printed}");
     let secrets = ["EDGE_SECRET", "ORIGIN_SECRET"].map(|name| setting(name).unwrap());

@@ -7,13 +7,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::fault::Fault;
@@ -23,6 +24,11 @@ use crate::revoke::publish::{KvClient, KvError, Wake};
 use crate::services::Services;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
+
+/// How long an issuer that is told to stop serves on, not ready any more and asking with every answer that its connection be
+/// closed. Whoever balances load leads new connections elsewhere, and a request is not sent into a connection that is just being
+/// closed, which would fail it.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take to finish once the issuer is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -74,7 +80,7 @@ pub struct App {
 
 impl App {
     /// How long an issuer may take to end once it is told to. Whoever kills it sooner may cut off what it was doing.
-    pub const ENDS_WITHIN: Duration = DRAIN.saturating_add(CLOSE);
+    pub const ENDS_WITHIN: Duration = LEAVE.saturating_add(DRAIN).saturating_add(CLOSE);
 
     /// Connects to Postgres, loads the keys and opens the sockets (port 0 gives a free port).
     ///
@@ -145,7 +151,11 @@ impl App {
         ));
 
         let outcome = tokio::select! {
-            () = stop => Ok(()),
+            () = stop => {
+                self.services.leaving.store(true, Ordering::Relaxed);
+                sleep(LEAVE).await;
+                Ok(())
+            }
             Some(ended) = tasks.join_next() => died("background task", ended.err()),
             Some(ended) = servers.join_next() => died("server", ended.err()),
         };

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod keys;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::time::Clock;
 use accounts::{SessionsCommand, TokensCommand, UsersCommand};
+use keys::KeysCommand;
 
 /// The issuer of Portcullis. Its settings come from the environment; `issuer check` says what is wrong with them.
 #[derive(Parser)]
@@ -49,19 +51,6 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Tokens(TokensCommand),
-}
-
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// List them, oldest first
-    List,
-    /// Make a successor now; it signs once every edge knows it
-    Rotate,
-    /// Withdraw a key, where it may have been stolen: tokens that it signed are refused, and renewed where the session is good
-    Revoke {
-        /// Its name, as `list` shows it
-        kid: String,
-    },
 }
 
 /// Why a command failed.
@@ -126,7 +115,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
             let kv = KvClient::new(services.config.kv.as_ref().ok_or(CliError::NoKv)?)?;
             Ok(publish::republish(&services, &kv).await?)
         }
-        Command::Keys(command) => keys(command).await,
+        Command::Keys(command) => keys::run(command, &services().await?).await,
         Command::Users(command) => accounts::users(command, &services().await?).await,
         Command::Sessions(command) => accounts::sessions(command, &services().await?).await,
         Command::Tokens(command) => accounts::tokens(command, &services().await?).await,
@@ -148,41 +137,6 @@ async fn serve() -> Result<(), CliError> {
         }
     };
     Ok(app.run_until_stopped(stop).await?)
-}
-
-async fn keys(command: KeysCommand) -> Result<(), CliError> {
-    let services = services().await?;
-    let now = services.clock.now();
-    match command {
-        KeysCommand::List => {
-            let signing = services.keyring.signing(now).map_err(Fault::from)?;
-            for key in services.keyring.verifying().keys() {
-                let signs = if key.kid() == signing.kid() {
-                    "  signs"
-                } else {
-                    ""
-                };
-                println!("{}  {}{signs}", key.kid(), key.algorithm().as_str());
-            }
-        }
-        KeysCommand::Rotate => {
-            let rotated = services.keyring.rotate(&services.store, now).await;
-            let (kid, activates_at) = rotated.map_err(Fault::from)?;
-            println!(
-                "{kid} signs in {} minutes",
-                activates_at.since(now).as_secs() / 60
-            );
-        }
-        KeysCommand::Revoke { kid } => {
-            let revoked = services.keyring.revoke(&services.store, &kid, now).await;
-            let created = revoked.map_err(Fault::from)?;
-            println!("{kid} is withdrawn");
-            if let Some(created) = created {
-                println!("{created} signs now");
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What commands on a running system work with.

@@ -148,8 +148,9 @@ pub(super) fn whole_seconds(
     }
 }
 
-pub(super) fn secret(text: &str) -> Result<RootSecret, String> {
-    RootSecret::parse(text).map_err(|error| error.to_string())
+/// `new,old`.
+pub(super) fn secrets(text: &str) -> Result<Vec<RootSecret>, String> {
+    RootSecret::parse_list(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {

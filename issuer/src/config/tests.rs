@@ -42,7 +42,7 @@ fn the_required_settings_are_enough() {
     assert_eq!(config.policy.idle, DAY);
     assert_eq!(config.policy.max_sessions, 5);
     assert_eq!(config.policy.grace, Duration::from_secs(10));
-    assert!(config.kv.is_none() && config.jwt_secret.is_none());
+    assert!(config.kv.is_none() && config.jwt_secrets.is_none());
 }
 
 #[test]
@@ -176,4 +176,8 @@ fn secrets_can_be_rotated() {
     let config = with(&[("EDGE_SECRET", &both)]).unwrap();
     assert_eq!(config.edge_secrets.len(), 2);
     assert_eq!(config.edge_secret().expose(), JWT_SECRET.as_bytes());
+    let config = with(&[("JWT_SECRET", &both)]).unwrap();
+    assert_eq!(config.jwt_secrets.map(|secrets| secrets.len()), Some(2));
+    let empty = format!("{JWT_SECRET},");
+    assert_eq!(problems(&[("JWT_SECRET", &empty)]), ["JWT_SECRET is empty"]);
 }

@@ -59,6 +59,8 @@ pub(super) enum Failure {
     MethodNotAllowed,
     #[error("took too long")]
     TimedOut,
+    #[error("about to stop")]
+    Leaving,
     #[error("lost every race")]
     Contended,
     #[error("revocations were never read")]
@@ -153,7 +155,7 @@ impl Failure {
             Self::Body => (S::PAYLOAD_TOO_LARGE, Code::InvalidRequest, ""),
             Self::NotFound => (S::NOT_FOUND, Code::NotFound, ""),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, Code::InvalidRequest, ""),
-            Self::TimedOut | Self::Contended => (
+            Self::TimedOut | Self::Leaving | Self::Contended => (
                 S::SERVICE_UNAVAILABLE,
                 Code::Internal,
                 "Try again in a moment.",

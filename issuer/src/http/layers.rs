@@ -1,6 +1,7 @@
 //! What holds for every request: the security headers, the log line, the time limit, the refusal of other sites' pages.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use askama::Template;
@@ -48,6 +49,20 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
         HeaderValue::from_static("same-origin"),
     ),
 ];
+
+/// Once this issuer is about to stop, asks that the connection of each answer be closed (RFC 9112 §9.6).
+pub(super) async fn leave(
+    State(services): State<Arc<Services>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if services.leaving.load(Ordering::Relaxed) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
+}
 
 /// Refuses unsafe requests that another site's page made. An edge that refreshes in the middle of a request does so in
 /// the site's own name: it sends the site as `Origin`.

@@ -47,6 +47,10 @@ pub(crate) fn public(services: Arc<Services>) -> Router {
         ))
         .layer(middleware::from_fn(layers::read_body))
         .layer(middleware::from_fn(layers::frame))
+        .layer(middleware::from_fn_with_state(
+            services.clone(),
+            layers::leave,
+        ))
         .with_state(services)
 }
 

@@ -1,6 +1,7 @@
 //! Whether the process runs, and whether it can serve.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -14,10 +15,14 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: Postgres answers and there is a key to sign with. The schema was checked at the start.
+/// `GET /readyz`: Postgres answers, there is a key to sign with, and nobody has told this issuer to stop. The schema was checked
+/// at the start.
 pub(super) async fn readyz(
     State(services): State<Arc<Services>>,
 ) -> Result<impl IntoResponse, Failure> {
+    if services.leaving.load(Ordering::Relaxed) {
+        return Err(Failure::Leaving);
+    }
     services.store.ping().await?;
     services
         .keyring

@@ -138,6 +138,7 @@ fn every() -> Vec<Failure> {
             remaining: 0,
             wait: Duration::from_secs(90),
         })),
+        Failure::Leaving,
     ]
 }
 
@@ -167,6 +168,7 @@ const fn number(failure: &Failure) -> usize {
         Failure::Page(_) => 21,
         Failure::Fault(_) => 22,
         Failure::Limited(_) => 23,
+        Failure::Leaving => 24,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Which key signs follows from the stored times alone, so every issuer chooses the same one without talking to the
 //! others. A key is published before it signs, and verifies until the last token it signed has expired.
 
+mod listed;
 mod plan;
 mod stored;
 
@@ -15,8 +16,10 @@ use shared::time::UnixMillis;
 
 use crate::config::Config;
 use crate::entropy::EntropyError;
+use crate::store::events::Event;
 use crate::store::{Store, StoreError, keys};
-use stored::Stored;
+pub use listed::{KeyState, Listed};
+use stored::{Stored, StoredKey};
 
 /// How long a new key is published before it signs: longer than any edge takes to learn of it.
 pub const ACTIVATION_DELAY: Duration = Duration::from_secs(10 * 60);
@@ -60,6 +63,8 @@ struct RingKey {
 struct Ring {
     /// In the order of activation.
     keys: Vec<RingKey>,
+    /// The names of those that cannot be opened.
+    unreadable: Vec<String>,
     verifying: Arc<KeySet>,
 }
 
@@ -73,8 +78,8 @@ enum Source {
 impl Keyring {
     /// The ring for this configuration; with stored keys it is empty until the first [`Self::reload`].
     pub fn new(config: &Config) -> Self {
-        match &config.jwt_secret {
-            Some(secret) => Self::configured(secret),
+        match &config.jwt_secrets {
+            Some(secrets) => Self::configured(secrets),
             None => Self {
                 source: Source::Stored(Stored::new(config)),
                 ring: RwLock::default(),
@@ -82,37 +87,56 @@ impl Keyring {
         }
     }
 
-    fn configured(secret: &RootSecret) -> Self {
-        let key = RingKey {
+    /// The first secret signs, each verifies.
+    fn configured(secrets: &[RootSecret]) -> Self {
+        let oldest_first = secrets.iter().rev();
+        let keys = oldest_first.map(|secret| RingKey {
             activates_at: UnixMillis::from_millis(i64::MIN),
             key: Arc::new(SigningKey::hs256(secret)),
-        };
+        });
         Self {
             source: Source::Configured,
-            ring: RwLock::new(Arc::new(Ring::new(vec![key]))),
+            ring: RwLock::new(Arc::new(Ring::new(keys.collect(), vec![]))),
         }
     }
 
     /// Brings memory and Postgres to where they should be at `now`: makes the first key or a due successor, deletes keys
-    /// that nothing needs, renews seals, loads the rest. Any number of issuers may do so at once.
+    /// that nothing needs, renews seals, loads the rest. Any number of issuers may do so at once. A key that cannot be opened is
+    /// passed over, and named in the log when that is new.
     ///
     /// # Errors
-    /// [`KeyringError`] where Postgres does not answer or a key cannot be opened; the keys held stay.
+    /// [`KeyringError`] where Postgres does not answer, or no key that can be opened signs at `now`; the keys held stay.
     pub async fn reload(&self, store: &Store, now: UnixMillis) -> Result<(), KeyringError> {
         if let Source::Stored(stored) = &self.source {
-            let ring = Arc::new(Ring::new(stored.load(store, now).await?));
+            let stored = stored.load(store, now).await?;
+            let unreadable = stored.iter().filter(|key| key.seed.is_none());
+            let unreadable: Vec<_> = unreadable.map(|key| key.sealed.kid.clone()).collect();
+            let known = self.ring();
+            for kid in unreadable
+                .iter()
+                .filter(|kid| !known.unreadable.contains(kid))
+            {
+                tracing::error!(
+                    kid,
+                    "a stored signing key cannot be opened and is passed over"
+                );
+            }
+            let keys = stored.iter().filter_map(StoredKey::ring_key).collect();
+            let ring = Arc::new(Ring::new(keys, unreadable));
             *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
         }
         Ok(())
     }
 
-    /// Makes a successor now, whatever the age of the present key. Returns its kid and when it begins to sign.
+    /// Makes a successor now, whatever the age of the present key. Returns its kid and when it begins to sign. `from` says who
+    /// asks, from where.
     ///
     /// # Errors
     /// [`KeyringError`] where Postgres does not answer or keys are configured.
     pub async fn rotate(
         &self,
         store: &Store,
+        from: &Event<'_>,
         now: UnixMillis,
     ) -> Result<(String, UnixMillis), KeyringError> {
         let Source::Stored(stored) = &self.source else {
@@ -121,7 +145,7 @@ impl Keyring {
         let activates_at = now.plus(ACTIVATION_DELAY);
         let mut tx = store.tx("rotate keys").await?;
         keys::lock(&mut tx).await?;
-        let kid = stored.create(&mut tx, activates_at, now).await?;
+        let kid = stored.create(&mut tx, activates_at, from, now).await?;
         tx.commit().await?;
         Ok((kid, activates_at))
     }
@@ -135,6 +159,7 @@ impl Keyring {
         &self,
         store: &Store,
         kid: &str,
+        from: &Event<'_>,
         now: UnixMillis,
     ) -> Result<Option<String>, KeyringError> {
         let Source::Stored(stored) = &self.source else {
@@ -142,9 +167,30 @@ impl Keyring {
         };
         let mut tx = store.tx("revoke key").await?;
         keys::lock(&mut tx).await?;
-        let created = stored.revoke(&mut tx, kid, now).await?;
+        let created = stored.revoke(&mut tx, kid, from, now).await?;
         tx.commit().await?;
         Ok(created)
+    }
+
+    /// Every key as Postgres has it now, or as it is configured, oldest first.
+    ///
+    /// # Errors
+    /// [`KeyringError`] where Postgres does not answer.
+    pub async fn list(&self, store: &Store, now: UnixMillis) -> Result<Vec<Listed>, KeyringError> {
+        match &self.source {
+            Source::Stored(stored) => {
+                let keys = stored.all(&mut *store.conn().await?).await?;
+                Ok(listed::stored(stored, &keys, now))
+            }
+            Source::Configured => {
+                let signing = self.signing(now)?;
+                let ring = self.ring();
+                let keys = ring.keys.iter();
+                Ok(keys
+                    .map(|key| Listed::configured(&key.key, signing.kid()))
+                    .collect())
+            }
+        }
     }
 
     /// The key that signs at `now`: the one that was activated last.
@@ -176,13 +222,14 @@ impl Keyring {
 }
 
 impl Ring {
-    fn new(keys: Vec<RingKey>) -> Self {
+    fn new(keys: Vec<RingKey>, unreadable: Vec<String>) -> Self {
         let verifying = keys
             .iter()
             .map(|key| key.key.verifying_key().clone())
             .collect();
         Self {
             verifying: Arc::new(KeySet::new(verifying)),
+            unreadable,
             keys,
         }
     }
@@ -206,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn of_two_configured_secrets_the_first_signs_and_both_verify() {
+        const OLD: &str = "pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J";
+        let ring = |secrets: &str| {
+            let mut environment = environment();
+            environment.push(("JWT_SECRET".to_owned(), secrets.to_owned()));
+            Keyring::new(&Config::from_env(environment).unwrap())
+        };
+        let now = UnixMillis::from_millis(0);
+        let kid = |ring: &Keyring| ring.signing(now).unwrap().kid().to_owned();
+        let (old, both) = (ring(OLD), ring(&format!("{JWT_SECRET},{OLD}")));
+        assert_eq!(kid(&both), kid(&ring(JWT_SECRET)));
+        assert!(both.verifying().get(&kid(&old)).is_some());
+        assert!(old.verifying().get(&kid(&both)).is_none());
+    }
+
+    #[test]
     fn without_keys_nothing_signs() {
         let ring = Keyring::new(&Config::from_env(environment()).unwrap());
         assert!(matches!(
@@ -224,7 +287,7 @@ mod tests {
                 &Secret::from_bytes([1; 32]),
             )),
         };
-        *ring.ring.write().unwrap() = Arc::new(Ring::new(vec![key("a", 0), key("b", 100)]));
+        *ring.ring.write().unwrap() = Arc::new(Ring::new(vec![key("a", 0), key("b", 100)], vec![]));
         assert_eq!(
             ring.signing(UnixMillis::from_millis(99)).unwrap().kid(),
             "a"

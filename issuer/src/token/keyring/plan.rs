@@ -5,8 +5,8 @@ use std::time::Duration;
 use shared::time::UnixMillis;
 
 use super::ACTIVATION_DELAY;
+use super::stored::StoredKey;
 use crate::session::policy::REVOCATION_MARGIN;
-use crate::store::keys::SealedKey;
 
 /// What is to be done about the stored keys.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,58 +18,77 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan for `keys`, which are in the order of activation, at `now`.
+    /// The plan for `keys`, which are in the order of activation, at `now`. A key that cannot be opened has no say: another one
+    /// signs in its place, is kept as long as it does, and gets a successor when its own time has come.
     pub(super) fn of(
-        keys: &[SealedKey],
+        keys: &[StoredKey],
         rotation: Duration,
         access: Duration,
         now: UnixMillis,
     ) -> Self {
-        let create = match keys.last() {
+        let open = || keys.iter().filter(|key| key.seed.is_some());
+        let create = match open().next_back().map(|key| &key.sealed) {
             // There is nothing that edges could know already, so there is nothing to wait for.
-            None => Some(now),
+            None if keys.is_empty() => Some(now),
+            // With the right ENCRYPTION_KEY they may open after all.
+            None => None,
             Some(newest) if now >= newest.activates_at.plus(rotation) => {
                 Some(now.plus(ACTIVATION_DELAY))
             }
             Some(_) => None,
         };
-        // A key signs until its successor is active; the last token it signed lives as long as any. Twice that, because
-        // the lifetime may have been shortened since.
-        let forgotten = |successor: &SealedKey| {
-            successor
-                .activates_at
-                .plus(access * 2)
-                .plus(REVOCATION_MARGIN)
-                < now
-        };
         let delete = keys
             .iter()
-            .zip(keys.iter().skip(1))
-            .filter(|(_, successor)| forgotten(successor))
-            .map(|(key, _)| key.kid.clone())
+            .enumerate()
+            .filter(|(at, _)| {
+                let mut later = keys[at + 1..].iter().filter(|key| key.seed.is_some());
+                later
+                    .next()
+                    .is_some_and(|next| forgotten_at(next.sealed.activates_at, access) < now)
+            })
+            .map(|(_, key)| key.sealed.kid.clone())
             .collect();
         Self { create, delete }
     }
 }
 
+/// When a key is deleted whose successor signs from `retires_at` on: the last token that it signed lives as long as any. Twice
+/// that, because the lifetime may have been shortened since.
+pub(super) fn forgotten_at(retires_at: UnixMillis, access: Duration) -> UnixMillis {
+    retires_at.plus(access * 2).plus(REVOCATION_MARGIN)
+}
+
 #[cfg(test)]
 mod tests {
+    use shared::secret::Secret;
+
     use super::*;
+    use crate::store::keys::SealedKey;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const ACCESS: Duration = Duration::from_secs(900);
     const NOW: UnixMillis = UnixMillis::from_millis(1_700_000_000_000);
 
-    fn key(kid: &str, activates_at: UnixMillis) -> SealedKey {
-        SealedKey {
-            kid: kid.to_owned(),
-            sealed_seed: vec![],
-            created_at: activates_at,
-            activates_at,
+    fn key(kid: &str, activates_at: UnixMillis) -> StoredKey {
+        StoredKey {
+            sealed: SealedKey {
+                kid: kid.to_owned(),
+                sealed_seed: vec![],
+                created_at: activates_at,
+                activates_at,
+            },
+            seed: Some(Secret::from_bytes([1; 32])),
         }
     }
 
-    fn plan(keys: &[SealedKey], now: UnixMillis) -> Plan {
+    fn unreadable(kid: &str, activates_at: UnixMillis) -> StoredKey {
+        StoredKey {
+            seed: None,
+            ..key(kid, activates_at)
+        }
+    }
+
+    fn plan(keys: &[StoredKey], now: UnixMillis) -> Plan {
         Plan::of(keys, 30 * DAY, ACCESS, now)
     }
 
@@ -101,5 +120,22 @@ mod tests {
         let keys = [key("a", NOW), key("b", NOW.plus(DAY))];
         assert_eq!(plan(&keys, NOW.plus(DAY).plus(ACCESS)), Plan::default());
         assert_eq!(plan(&keys, NOW.plus(DAY).plus(DAY)).delete, ["a"]);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_opened_neither_replaces_another_nor_stays_for_ever() {
+        let broken_next = [key("a", NOW), unreadable("b", NOW.plus(DAY))];
+        assert_eq!(plan(&broken_next, NOW.plus(5 * DAY)), Plan::default());
+        let due = NOW.plus(30 * DAY);
+        let successor = Some(due.plus(ACTIVATION_DELAY));
+        assert_eq!(plan(&broken_next, due).create, successor);
+        let broken_first = [unreadable("a", NOW), key("b", NOW.plus(DAY))];
+        assert_eq!(plan(&broken_first, NOW.plus(2 * DAY)).delete, ["a"]);
+    }
+
+    #[test]
+    fn where_no_key_can_be_opened_nothing_is_made_or_deleted() {
+        let keys = [unreadable("a", NOW), unreadable("b", NOW.plus(DAY))];
+        assert_eq!(plan(&keys, NOW.plus(90 * DAY)), Plan::default());
     }
 }

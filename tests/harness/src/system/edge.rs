@@ -58,6 +58,17 @@ impl Edge {
         Ok(())
     }
 
+    /// Starts it anew with another value of one setting, as a deployment does.
+    ///
+    /// # Errors
+    /// It does not come up again.
+    pub async fn reconfigure(&mut self, name: &str, value: &str) -> Result<()> {
+        self.options.texts.retain(|(known, _)| known != name);
+        let setting = (name.to_owned(), value.to_owned());
+        self.options.texts.push(setting);
+        self.restart().await
+    }
+
     /// Its process.
     ///
     /// # Errors

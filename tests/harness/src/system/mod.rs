@@ -132,6 +132,19 @@ impl System {
         Client::new(issuer.addr(), &self.public_url, self.clock.clone())
     }
 
+    /// New connections of the edges go to these issuers alone, as whoever balances load leads them away from one that is not
+    /// ready.
+    ///
+    /// # Errors
+    /// There are not so many issuers.
+    pub fn lead_edges_to(&self, issuers: &[usize]) -> Result<()> {
+        let addr = |index: &usize| Some(self.issuers.get(*index)?.addr());
+        let addrs: Option<Vec<_>> = issuers.iter().map(addr).collect();
+        let addrs = addrs.context("there are not so many issuers")?;
+        self.wires.lead_to_issuers(&addrs);
+        Ok(())
+    }
+
     /// A new browser in which `account` is signed in.
     ///
     /// # Errors
