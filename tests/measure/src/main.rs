@@ -5,6 +5,7 @@
 //!
 //! - [`edge`]: what guarding a request costs in the worker;
 //! - [`revocation`]: how long a session that was signed out is still let in;
+//! - [`sign_in`]: whether the time of a failed sign-in tells what was wrong;
 //! - [`streams`]: what an open connection costs in the worker;
 //! - [`view`]: what the worker's copy of the revocations costs;
 //! - below it, what measurements share: [`load`] asks and counts, [`http`] reads answers, [`origin`] gives some,
@@ -16,6 +17,7 @@ mod http;
 mod load;
 mod origin;
 mod revocation;
+mod sign_in;
 mod statistics;
 mod streams;
 mod view;
@@ -40,6 +42,8 @@ enum Command {
     Edge(edge::Options),
     /// How long a session that was signed out is still let in, at eight edges, while something is broken.
     Revocation(revocation::Options),
+    /// How long a failed sign-in takes where the account exists, does not, or is disabled: nobody must be able to tell.
+    SignIn(sign_in::Options),
     /// What an open connection costs in the worker: a message, and the memory of a WebSocket, beside a plain pass-through.
     Streams(streams::Options),
     /// What the worker's copy of the revocations costs in wasm: a lookup, a thousand new ones, memory.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Edge(options) => edge::run(&options),
         Command::Revocation(options) => revocation::run(&options),
+        Command::SignIn(options) => sign_in::run(&options),
         Command::Streams(options) => streams::run(&options),
         Command::View(options) => view::run(&options),
     };
