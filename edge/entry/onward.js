@@ -68,7 +68,8 @@ async function sendToIssuer(request, url, headers) {
 		if (request.body !== null) {
 			const body = await wholeBody(request);
 			if (body === undefined) return too_large(request);
-			init.body = body;
+			// `fetch` takes none with these methods, with which it means nothing (RFC 9110 §9.3.1).
+			if (request.method !== "GET" && request.method !== "HEAD") init.body = body;
 			headers.delete("content-length");
 		}
 		init.signal = AbortSignal.timeout(ISSUER_LIMIT_MS);

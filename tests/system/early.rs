@@ -157,3 +157,20 @@ async fn a_body_in_chunks_is_measured_as_it_comes() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_body_of_a_get_means_nothing_and_breaks_nothing() -> Result<()> {
+    let system = System::start().await?;
+    let bob = system.login(&BOB).await?;
+    for (method, path, status) in [
+        (Method::GET, "/auth/session", 200),
+        (Method::HEAD, "/auth/session", 200),
+        (Method::GET, "/auth/sessions/revoke-others", 405),
+        (Method::GET, "/api/x", 200),
+    ] {
+        let request = bob.request(method.clone(), path);
+        let answer = request.json(&json!({"a": 1})).send().await?;
+        ensure!(answer.status() == status, "{method} {path}: {answer}");
+    }
+    Ok(())
+}
