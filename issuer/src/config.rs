@@ -1,6 +1,7 @@
 //! The configuration: read once, from the environment, with every problem told at once and no secret printed.
 
 mod limits;
+mod oidc;
 mod policy;
 mod read;
 
@@ -12,6 +13,7 @@ use shared::secret::{RootSecret, SecretText};
 use url::Url;
 
 pub use limits::{LimitSettings, Rate};
+pub use oidc::{IssuerRule, ProviderConfig, RoleTable, SignUp, is_local, is_secure, is_tenant_id};
 pub use policy::{AtLimit, LONGEST_ACCESS, Policy};
 use read::Reader;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `KV_API_URL`, `KV_API_TOKEN` and `KV_NAMESPACE_ID`; without them nothing is published.
     pub kv: Option<KvConfig>,
+    /// `OIDC_<NAME>_…`, `MICROSOFT_…`, `GOOGLE_…`, in the order of names.
+    pub providers: Vec<ProviderConfig>,
     /// `LISTEN_ADDR`.
     pub listen_addr: SocketAddr,
     /// `ADMIN_LISTEN_ADDR`.
@@ -107,6 +111,7 @@ impl Config {
         let policy = read_policy(read);
         let limits = LimitSettings::read(read);
         let kv = read_kv(read);
+        let providers = oidc::read(read);
         let listen_addr = read.parsed("LISTEN_ADDR", Some("127.0.0.1:8081"), read::address);
         let admin_listen_addr =
             read.parsed("ADMIN_LISTEN_ADDR", Some("127.0.0.1:9081"), read::address);
@@ -123,6 +128,7 @@ impl Config {
             policy: policy?,
             limits: limits?,
             kv: kv?,
+            providers: providers?,
             listen_addr: listen_addr?,
             admin_listen_addr: admin_listen_addr?,
         })

@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::revoke::ledger::Ledger;
 use crate::sign_in::SignIns;
+use crate::sign_in::oidc::Providers;
 use crate::sign_in::password::Passwords;
 use crate::store::Store;
 use crate::time::Clock;
@@ -32,6 +33,8 @@ pub struct Services {
     pub leaving: AtomicBool,
     /// How often things may be tried.
     pub limits: Limits,
+    /// Providers that people may sign in through.
+    pub providers: Providers,
     /// Revocations; it has read none yet.
     pub ledger: Arc<Ledger>,
 }
@@ -50,6 +53,7 @@ impl Services {
             passwords: Passwords::new(cores).await?,
             leaving: AtomicBool::new(false),
             limits: Limits::new(&config, &clock),
+            providers: Providers::new(&config.providers, &config.public_url),
             ledger: Arc::new(Ledger::new(store.clone(), clock.clone())),
             config,
             clock,

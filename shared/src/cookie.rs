@@ -1,4 +1,4 @@
-//! The two session cookies, written and read (RFC 6265bis §4.1.3 for the prefixes; OWASP ASVS 5.0, 3.3.1 to 3.3.5).
+//! The cookies of ours, written and read (RFC 6265bis §4.1.3 for the prefixes; OWASP ASVS 5.0, 3.3.1 to 3.3.5).
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use crate::secret::SecretText;
 pub const ACCESS: &str = "__Host-Http-access";
 /// The cookie that carries the refresh token.
 pub const REFRESH: &str = "__Host-Http-refresh";
+/// The cookie that carries sign-ins under way at other providers.
+pub const LOGIN: &str = "__Host-Http-login";
 /// Bytes that a browser surely stores for name and value together.
 pub const MAX_BYTES: usize = 4096;
 

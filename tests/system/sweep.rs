@@ -29,6 +29,10 @@ const ROWS: &str = "
     insert into attempts (name, full_at)
     select decode(lpad(to_hex(n), 64, '0'), 'hex'),
            now() + case when n > 1200 then interval '1 minute' else interval '-1 second' end
+    from generate_series(1, 1202) n;
+    insert into spent (purpose, digest, expires_at)
+    select 'sign_in', decode(lpad(to_hex(n), 64, '0'), 'hex'),
+           now() + case when n > 1200 then interval '1 minute' else interval '-1 minute' end
     from generate_series(1, 1202) n";
 
 /// One of each is in somebody else's hands.
@@ -37,7 +41,8 @@ const HELD: &str = "
     select from sessions where id = (select min(id) from sessions) for update;
     select from revocations where number = (select min(number) from revocations) for update;
     select from events where number = (select min(number) from events where kind = 'sign_in') for update;
-    select from attempts where name = (select min(name) from attempts) for update";
+    select from attempts where name = (select min(name) from attempts) for update;
+    select from spent where digest = (select min(digest) from spent) for update";
 
 async fn count(db: &mut PgConnection, table: &str) -> Result<i64> {
     let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
@@ -58,6 +63,7 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
         revocations: 1,
         events: 1,
         attempts: 1,
+        spent: 1,
     };
     let swept = sweep::once(&store, Clock::system().now()).await?;
     let expected = Swept {
@@ -65,16 +71,19 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
         revocations: 1199,
         events: 1199,
         attempts: 1199,
+        spent: 1199,
     };
     assert_eq!(swept, expected, "all but what somebody else is at");
     sqlx::raw_sql("commit").execute(&mut other).await?;
     assert_eq!(sweep::once(&store, Clock::system().now()).await?, held);
-    for (table, left) in [
+    let left = [
         ("sessions", 2),
         ("revocations", 2),
         ("events", events + 2),
         ("attempts", 2),
-    ] {
+        ("spent", 2),
+    ];
+    for (table, left) in left {
         assert_eq!(count(&mut db, table).await?, left, "{table}");
     }
     let again = sweep::once(&store, Clock::system().now()).await?;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::entropy;
 use crate::services::Services;
-use crate::store::{Store, StoreError, attempts, events, revocations, sessions};
+use crate::store::{Store, StoreError, attempts, events, once, revocations, sessions};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -33,6 +33,8 @@ pub struct Swept {
     pub events: u64,
     /// Allowances that are whole again.
     pub attempts: u64,
+    /// What serves once and has expired.
+    pub spent: u64,
 }
 
 /// Sweeps for ever. Every issuer does so; two at once only find less to do.
@@ -47,7 +49,8 @@ pub async fn run(services: Arc<Services>) {
                 revocations,
                 events,
                 attempts,
-            }) => tracing::info!(sessions, revocations, events, attempts, "swept"),
+                spent,
+            }) => tracing::info!(sessions, revocations, events, attempts, spent, "swept"),
             Err(error) => tracing::warn!(%error, "sweeping"),
         }
     }
@@ -70,6 +73,7 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
             revocations: revocations::delete_expired(&mut conn, now, BATCH).await?,
             events: events::delete_old(&mut conn, before(EVENTS_KEPT), BATCH).await?,
             attempts: attempts::delete_whole(&mut conn, now, BATCH).await?,
+            spent: once::delete_expired(&mut conn, now, BATCH).await?,
         };
         if batch == Swept::default() {
             return Ok(swept);
@@ -78,5 +82,6 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
         swept.revocations += batch.revocations;
         swept.events += batch.events;
         swept.attempts += batch.attempts;
+        swept.spent += batch.spent;
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use shared::secret::RootSecret;
 
 /// Beginnings of names that belong to this program: one that is not known is a mistake, not somebody else's.
-const PREFIXES: [&str; 12] = [
+///
+/// (Not all of `GOOGLE_`: clouds set names such as GOOGLE_CLOUD_PROJECT themselves.)
+const PREFIXES: [&str; 16] = [
     "ADMIN_LISTEN_",
     "EDGE_",
     "ENCRYPTION_",
@@ -21,11 +23,6 @@ const PREFIXES: [&str; 12] = [
     "REFRESH_",
     "SESSION_",
     "DATABASE_MAX_",
-];
-
-/// Settings of sign-in through other providers, which this build does not have. Ignoring them would look like having it.
-/// (Not all of `GOOGLE_`: clouds set names such as GOOGLE_CLOUD_PROJECT themselves.)
-const NOT_BUILT: [&str; 4] = [
     "OIDC_",
     "MICROSOFT_CLIENT_",
     "MICROSOFT_TENANT_",
@@ -84,6 +81,19 @@ impl Reader {
         })
     }
 
+    /// The names of settings that begin with `prefix` and were not taken yet.
+    pub(super) fn names(&self, prefix: &str) -> impl Iterator<Item = String> {
+        self.left
+            .keys()
+            .filter(move |name| name.starts_with(prefix))
+            .cloned()
+    }
+
+    /// Whether the setting is there and was not taken yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
     /// The problems so far.
     pub(super) fn problems(self) -> Vec<String> {
         self.problems
@@ -92,12 +102,7 @@ impl Reader {
     /// The problems, with the names that nobody asked for.
     pub(super) fn finish(mut self) -> Vec<String> {
         for name in std::mem::take(&mut self.left).into_keys() {
-            if NOT_BUILT.iter().any(|prefix| name.starts_with(prefix)) {
-                self.problem(
-                    &name,
-                    "is set, but this build has no sign-in through OpenID providers yet; unset it",
-                );
-            } else if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
                 self.problem(&name, "is not a setting of the issuer; is it misspelt?");
             }
         }

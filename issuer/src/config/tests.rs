@@ -19,7 +19,7 @@ pub(crate) fn environment() -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn with(changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+pub(super) fn with(changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let mut environment = environment();
     environment.extend(
         changes
@@ -29,7 +29,7 @@ fn with(changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::from_env(environment)
 }
 
-fn problems(changes: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn problems(changes: &[(&str, &str)]) -> Vec<String> {
     with(changes).unwrap_err().0
 }
 
@@ -57,7 +57,7 @@ fn every_problem_is_told_at_once() {
         ("MAX_CONCURRENT_SESSIONS", "0"),
         ("KV_API_URL", "https://api.example.org"),
         ("SESSION_TIMEOUT", "3"),
-        ("GOOGLE_CLIENT_ID", "x"),
+        ("GOOGLE_CLIENT_NAME", "x"),
         ("LISTEN_ADDR", "8081"),
     ]);
     let named = [
@@ -71,7 +71,7 @@ fn every_problem_is_told_at_once() {
         "KV_API_TOKEN",
         "KV_NAMESPACE_ID",
         "SESSION_TIMEOUT",
-        "GOOGLE_CLIENT_ID",
+        "GOOGLE_CLIENT_NAME",
         "LISTEN_ADDR",
     ];
     for name in named {

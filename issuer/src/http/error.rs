@@ -11,6 +11,7 @@ use super::limit;
 use crate::entropy::EntropyError;
 use crate::fault::{Fault, via_fault};
 use crate::limits::{Exceeded, Limit, Usage};
+use crate::sign_in::oidc::OidcError;
 use crate::sign_in::password::PasswordError;
 use crate::store::StoreError;
 use crate::token::mint::MintError;
@@ -42,6 +43,18 @@ pub(super) enum Failure {
     LimitReached,
     #[error(transparent)]
     Limited(Exceeded),
+    #[error("no sign-in of this browser waits for this answer, or not any more")]
+    NoSuchSignIn,
+    #[error("the provider did not sign the person in: {0:?}")]
+    NotSignedInThere(String),
+    #[error("signed in at the provider, but: {0}")]
+    NoAccount(&'static str),
+    #[error(transparent)]
+    Provider(#[from] OidcError),
+    #[error("the logout token is not to be believed: {0}")]
+    BadLogoutToken(String),
+    #[error("the provider's bearer token is not to be believed: {0}")]
+    BadCaller(String),
     #[error("cross-site request")]
     Csrf,
     #[error("bad request: {0}")]
@@ -140,6 +153,29 @@ impl Failure {
             Self::Limited(Exceeded(usage)) => {
                 (S::TOO_MANY_REQUESTS, Code::RateLimited, over(usage.limit))
             }
+            Self::NoSuchSignIn => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "This sign-in has expired or was used already. Start again.",
+            ),
+            Self::NotSignedInThere(_) => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "The sign-in was cancelled, or the provider refused it. Try again, or sign in another way.",
+            ),
+            // Whether somebody else has an account of that address is nobody's business.
+            Self::NoAccount(_) => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "You have no account here that this sign-in leads to. Ask who runs this site.",
+            ),
+            Self::Provider(error) => provider_answer(error),
+            Self::BadLogoutToken(_) => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "logout_token is not to be believed, or was sent before.",
+            ),
+            Self::BadCaller(_) => (S::UNAUTHORIZED, Code::TokenInvalid, ""),
             Self::Csrf => (
                 S::FORBIDDEN,
                 Code::Csrf,
@@ -194,7 +230,7 @@ impl Failure {
     /// token came (§3.1). `Basic` would make browsers ask for a password in a window of their own.
     fn challenge(&self, code: Code) -> HeaderValue {
         match self {
-            Self::Unauthenticated | Self::BadCredentials => {
+            Self::Unauthenticated | Self::BadCredentials | Self::Provider(_) => {
                 HeaderValue::from_static(r#"Bearer realm="portcullis""#)
             }
             Self::NotAnEdge => HeaderValue::from_static(r#"Portcullis-Edge realm="portcullis""#),
@@ -221,6 +257,33 @@ const fn over(limit: Limit) -> &'static str {
         Limit::SignIn | Limit::Refresh | Limit::Admin | Limit::OAuth | Limit::Other => {
             "Too many requests from your address."
         }
+    }
+}
+
+/// The part of the table for sign-ins that fail at a provider.
+const fn provider_answer(error: &OidcError) -> (StatusCode, Code, &'static str) {
+    use StatusCode as S;
+    match error {
+        OidcError::Unavailable { .. } => (
+            S::SERVICE_UNAVAILABLE,
+            Code::Internal,
+            "The sign-in provider does not answer. Try again in a moment, or sign in another way.",
+        ),
+        OidcError::NotTheirs(_) => (
+            S::BAD_REQUEST,
+            Code::InvalidRequest,
+            "This is not the answer of the provider that you chose. Start again.",
+        ),
+        OidcError::CodeRefused => (
+            S::BAD_REQUEST,
+            Code::InvalidRequest,
+            "This sign-in has expired or was used already. Start again.",
+        ),
+        OidcError::Unverified(_) => (
+            S::UNAUTHORIZED,
+            Code::Unauthenticated,
+            "The provider's answer could not be verified. Try again, or sign in another way.",
+        ),
     }
 }
 

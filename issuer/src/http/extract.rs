@@ -149,7 +149,13 @@ impl Untrusted {
         }
     }
 
-    fn bearer(&self) -> Option<&str> {
+    /// The sign-ins that are under way at providers; none where it is not clear which cookie is meant.
+    pub(super) fn login(&self) -> Option<&str> {
+        one(&self.cookies, cookie::LOGIN).ok().flatten()
+    }
+
+    /// The token of the `Authorization` header, if it is a bearer's.
+    pub(super) fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.authorization.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }

@@ -22,14 +22,15 @@ use crate::time::Stopwatch;
 /// How long a request may take; a client that still waits then would rather hear so.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// The policy of every answer that has none of its own.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// OWASP ASVS 5.0, 3.4.1 to 3.4.6 and 14.3.2. `Referrer-Policy: no-referrer` would make browsers send `Origin: null`.
 const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        ),
+        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
     ),
     (
         header::STRICT_TRANSPORT_SECURITY,
@@ -186,13 +187,20 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 struct RefusedPage<'a> {
     title: &'static str,
     detail: &'a str,
+    sign_in: &'a str,
 }
+
+/// Rides along with a refusal: the sign-in page's address, where it is to keep where somebody wanted to go.
+#[derive(Clone, Debug)]
+pub(super) struct WayBack(pub(super) String);
 
 /// The refusal as a page, with the cookies that the refusal set or cleared, and what it says about when to come back.
 fn page(told: &Told, refusal: Response) -> Response {
+    let way_back = refusal.extensions().get::<WayBack>();
     let Ok(html) = (RefusedPage {
         title: told.code.title(),
         detail: &told.detail,
+        sign_in: way_back.map_or("/auth/login", |to| to.0.as_str()),
     })
     .render() else {
         return refusal;

@@ -10,6 +10,7 @@ mod layers;
 mod limit;
 mod openapi;
 mod ops;
+mod provider;
 
 use std::sync::Arc;
 
@@ -22,6 +23,11 @@ use openapi::Document;
 
 /// What is reached through the edge, and described.
 fn site() -> OpenApiRouter<Arc<Services>> {
+    from_browsers().merge(provider::routes())
+}
+
+/// The part of it that a page may call, of this site or of another.
+fn from_browsers() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .merge(browser::routes())
         .merge(edge::published())
@@ -30,17 +36,20 @@ fn site() -> OpenApiRouter<Arc<Services>> {
 
 /// What the public and the edges may call.
 pub(crate) fn public(services: Arc<Services>) -> Router {
-    let site = site();
-    let document = Document::new(site.get_openapi().clone(), &services.config.public_url);
-    let (router, _) = site.merge(edge::routes()).split_for_parts();
-    router
+    let document = Document::new(site().into_openapi(), &services.config.public_url);
+    let no_such_method = async || Failure::MethodNotAllowed;
+    let (guarded, _) = from_browsers().merge(edge::routes()).split_for_parts();
+    let (from_providers, _) = provider::routes().split_for_parts();
+    guarded
         .fallback(async || Failure::NotFound)
-        .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
-        .layer(Extension(document))
+        .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(
             services.clone(),
             layers::refuse_cross_site,
         ))
+        // No browser makes these calls, so nothing is asked of where they come from. They prove themselves.
+        .merge(from_providers.method_not_allowed_fallback(no_such_method))
+        .layer(Extension(document))
         .layer(middleware::from_fn_with_state(
             services.clone(),
             limit::by_address,

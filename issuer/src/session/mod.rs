@@ -101,11 +101,15 @@ pub enum EndReason {
     UserDisabled,
     /// The password was changed.
     PasswordChanged,
+    /// The provider at which it began has ended its own session.
+    ProviderLogout,
+    /// A provider has revoked everything of the user.
+    ProviderRevoked,
 }
 
 impl EndReason {
     /// Every reason, for reading them back.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Logout,
         Self::EndedByUser,
         Self::Replaced,
@@ -116,6 +120,8 @@ impl EndReason {
         Self::Administrator,
         Self::UserDisabled,
         Self::PasswordChanged,
+        Self::ProviderLogout,
+        Self::ProviderRevoked,
     ];
 
     /// How it is stored and logged.
@@ -131,6 +137,8 @@ impl EndReason {
             Self::Administrator => "administrator",
             Self::UserDisabled => "user_disabled",
             Self::PasswordChanged => "password_changed",
+            Self::ProviderLogout => "provider_logout",
+            Self::ProviderRevoked => "provider_revoked",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Beginning a session, however the user proved who they are.
 
+pub mod oidc;
 pub mod password;
 
 use std::net::IpAddr;
@@ -15,7 +16,9 @@ use crate::revoke::ending;
 use crate::session::policy::Policy;
 use crate::session::start::{Start, decide, first_moment};
 use crate::session::{EndReason, Requester, Session, State};
+use crate::store::departed::{self, Whom};
 use crate::store::events::{Event, Kind};
+use crate::store::identities::{self, Identity};
 use crate::store::users::{Access, User};
 use crate::store::{Store, events, revocations, sessions, users};
 use crate::time::Clock;
@@ -35,6 +38,21 @@ pub struct Arrival<'a> {
     /// The sessions that the same browser held until now; they make way for the new one (OWASP ASVS 5.0, 7.2.4). More
     /// than one only where its two cookies are of different sessions.
     pub replaces: &'a [SessionId],
+    /// Where they proved it, if not here.
+    pub elsewhere: Option<Elsewhere<'a>>,
+}
+
+/// What a provider says of who signs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere<'a> {
+    /// Who they are there.
+    pub identity: &'a Identity,
+    /// Their session there, which the provider may end.
+    pub sid: Option<&'a str>,
+    /// When they proved it there: perhaps long before they came here.
+    pub auth_time: Option<UnixMillis>,
+    /// When the sign-in began that ends now.
+    pub began: UnixMillis,
 }
 
 /// How it went.
@@ -45,6 +63,8 @@ pub enum SignIn {
     LimitReached,
     /// The user is gone or was disabled since they proved who they are.
     NotAllowed,
+    /// The user signed out at the provider since the sign-in began.
+    Departed,
 }
 
 /// A session that began.
@@ -75,7 +95,7 @@ impl SignIns<'_> {
     ///
     /// The user's row is locked first and the clock read under the lock, so sign-ins of one user happen one after the
     /// other in every process, and the newest sessions are those that stay. Under the lock it is also known whether all
-    /// sessions were ended before this one.
+    /// sessions were ended before this one, and whether the provider has ended its own.
     ///
     /// # Errors
     /// [`Fault`]; nothing has happened then.
@@ -87,6 +107,14 @@ impl SignIns<'_> {
         else {
             return Ok(SignIn::NotAllowed);
         };
+        if let Some(elsewhere) = &arrival.elsewhere {
+            let whom = Whom::of(elsewhere.identity, elsewhere.sid);
+            departed::hold(&mut tx, &whom).await?;
+            let departed = departed::last(&mut tx, &whom).await?;
+            if departed.is_some_and(|at| at > elsewhere.began) {
+                return Ok(SignIn::Departed);
+            }
+        }
         let ended_before = revocations::everyone_before(&mut tx).await?;
         let now = first_moment(self.clock.now(), ended_before);
         let from = Event {
@@ -122,6 +150,9 @@ impl SignIns<'_> {
         let minted = self.minter.mint(&user, &session, &refresh, now)?;
         session.access_expires_at = minted.access_expires_at;
         sessions::insert(&mut tx, &session).await?;
+        if let Some(elsewhere) = &arrival.elsewhere {
+            identities::note_session(&mut tx, id, elsewhere.identity, elsewhere.sid).await?;
+        }
         let event = Event {
             user: Some(user.id),
             session: Some(session.id),
@@ -152,7 +183,10 @@ impl SignIns<'_> {
             generation: 0,
             secret_hash,
             created_at: now,
-            auth_time: now,
+            auth_time: arrival
+                .elsewhere
+                .and_then(|elsewhere| elsewhere.auth_time)
+                .map_or(now, |there| there.min(now)),
             rotated_at: now,
             renewed_by: Requester::Client,
             last_seen_at: now,

@@ -26,6 +26,8 @@ pub enum Kind {
     TokenRevoked,
     /// An account was made.
     UserCreated,
+    /// An account can be entered through a provider from now on; the detail is the provider's name.
+    IdentityLinked,
     /// Roles were granted or revoked; the detail has the new ones.
     RolesChanged,
     /// A password was set.
@@ -51,6 +53,7 @@ impl Kind {
             Self::EveryoneEnded => "everyone_ended",
             Self::TokenRevoked => "token_revoked",
             Self::UserCreated => "user_created",
+            Self::IdentityLinked => "identity_linked",
             Self::RolesChanged => "roles_changed",
             Self::PasswordChanged => "password_changed",
             Self::UserDisabled => "user_disabled",

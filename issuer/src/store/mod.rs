@@ -4,8 +4,11 @@
 //! cannot be one is [`StoreError::Corrupt`].
 
 pub mod attempts;
+pub mod departed;
 pub mod events;
+pub mod identities;
 pub mod keys;
+pub mod once;
 pub mod revocations;
 pub mod sessions;
 pub mod signals;

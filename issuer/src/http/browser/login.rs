@@ -3,7 +3,7 @@
 pub(in crate::http) mod allowance;
 mod body;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use askama::Template;
 use axum::Json;
@@ -12,19 +12,26 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use shared::id::UserId;
+use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use super::cookies::set_cookies;
 use super::return_to::{self, BadReturn};
 use super::view::Current;
+use crate::config::ProviderConfig;
 use crate::http::error::{Failure, Told};
 use crate::http::extract::{Client, Query, Untrusted};
+use crate::http::layers::CONTENT_SECURITY_POLICY;
 use crate::http::openapi::refusals;
 use crate::limits::device::Device;
 use crate::services::Services;
 use crate::session::PASSWORD;
+use crate::sign_in::oidc::Provider;
 use crate::sign_in::{Arrival, SignIn, Started};
 use crate::store::events::{Event, Kind};
 use crate::store::users::Access;
@@ -49,10 +56,14 @@ const TOO_LONG: Failure = Failure::BadRequest(
 pub(super) struct PageQuery {
     /// Where to go after signing in: a path of this site, up to 8,000 octets. One that leads elsewhere counts for nothing.
     return_to: Option<String>,
+    /// `login` where a rule asks for a younger sign-in. A password always is one; a provider must be told.
+    prompt: Option<String>,
 }
 
 /// The form has no `action`: browsers post it to the page's own URL, and so keep the query, with `return_to` in it, and the
 /// fragment, which no server ever sees. The redirect after it names no fragment and inherits that one (RFC 9110 §10.2.2).
+///
+/// Providers are links, not submits: a form that is answered with a redirect to another site is stopped by `form-action`.
 #[derive(Default, Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
@@ -60,6 +71,47 @@ struct LoginPage<'a> {
     /// Only where it came in a body: the page's URL does not hold it then.
     return_to: Option<&'a str>,
     message: Option<&'a str>,
+    /// Those that one can sign in through.
+    providers: Vec<&'a ProviderConfig>,
+    /// The query of the links to them.
+    onward: String,
+    script: &'static str,
+}
+
+/// Takes the fragment along to the providers, the only thing on the page that needs a script.
+const SCRIPT: &str = include_str!("../../../templates/login.js");
+
+/// The policy of a page with the script: it and no other may run (Content Security Policy Level 3 §2.3.1).
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!("{CONTENT_SECURITY_POLICY}; script-src 'sha256-{hash}'")
+});
+
+impl<'a> LoginPage<'a> {
+    /// The page of a browser that wants to get to `return_to`, a path that was checked, if need be by a younger sign-in.
+    fn new(services: &'a Services, return_to: Option<&str>, prompt: Option<&str>) -> Self {
+        Self {
+            providers: services.providers.all().map(Provider::config).collect(),
+            onward: onward(return_to, prompt),
+            script: SCRIPT,
+            ..Self::default()
+        }
+    }
+}
+
+/// The query for a provider's link. Of `prompt` nothing but `login` is passed on.
+fn onward(return_to: Option<&str>, prompt: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(path) = return_to {
+        query.append_pair("return_to", path);
+    }
+    if prompt == Some("login") {
+        query.append_pair("prompt", "login");
+    }
+    match query.finish() {
+        none if none.is_empty() => none,
+        some => format!("?{some}"),
+    }
 }
 
 /// The sign-in page.
@@ -74,13 +126,16 @@ struct LoginPage<'a> {
     params(PageQuery),
     responses((status = 200, description = "The page.", content_type = "text/html", body = String)),
 )]
-pub(super) async fn page(query: Result<Query<PageQuery>, Failure>) -> Result<Response, Failure> {
+pub(super) async fn page(
+    State(services): State<Arc<Services>>,
+    query: Result<Query<PageQuery>, Failure>,
+) -> Result<Response, Failure> {
     let query = query.map(|Query(query)| query).unwrap_or_default();
+    let page = |path: Option<&str>| LoginPage::new(&services, path, query.prompt.as_deref());
     match query.return_to.as_deref().map(return_to::checked) {
-        Some(Err(BadReturn::TooLong)) => explain(TOO_LONG, LoginPage::default()),
-        Some(Ok(_) | Err(BadReturn::Elsewhere)) | None => {
-            render(StatusCode::OK, &LoginPage::default())
-        }
+        Some(Err(BadReturn::TooLong)) => explain(TOO_LONG, page(None)),
+        Some(Ok(path)) => render(StatusCode::OK, &page(Some(&path))),
+        Some(Err(BadReturn::Elsewhere)) | None => render(StatusCode::OK, &page(None)),
     }
 }
 
@@ -143,22 +198,22 @@ pub(super) async fn sign_in(
             Ok(known(signed_in, device))
         }
         Sent::Form(credentials) => {
-            let mut page = LoginPage {
-                email: &credentials.email,
-                ..LoginPage::default()
-            };
+            let asked = query.map(|Query(query)| query).unwrap_or_default();
+            let prompt = asked.prompt.as_deref();
+            let asked = asked.return_to.as_deref().map(return_to::checked);
             let sent = credentials.return_to.as_deref();
             let checked = sent.map(return_to::checked);
+            // Of what is wrong with the URL's, the page has told.
+            let return_to = checked.clone().or(asked).and_then(Result::ok);
+            let mut page = LoginPage {
+                email: &credentials.email,
+                ..LoginPage::new(&services, return_to.as_deref(), prompt)
+            };
             if checked == Some(Err(BadReturn::TooLong)) {
                 return explain(TOO_LONG, page);
             }
             page.return_to = sent.filter(|_| matches!(checked, Some(Ok(_))));
-            let asked = query.map(|Query(query)| query).unwrap_or_default();
-            // Of what is wrong with the URL's, the page has told.
-            let return_to = checked
-                .or_else(|| asked.return_to.as_deref().map(return_to::checked))
-                .and_then(Result::ok)
-                .unwrap_or(HOME.into());
+            let return_to = return_to.unwrap_or(HOME.into());
             match begin(&services, &client, &untrusted, &credentials).await {
                 Ok((started, device)) => Ok(known(redirect(&return_to, &started.minted), device)),
                 Err(failure) => explain(failure, page),
@@ -184,11 +239,12 @@ async fn begin(
         ip: client.ip,
         user_agent: &client.user_agent,
         replaces: &held,
+        elsewhere: None,
     };
     match services.sign_ins().start(&arrival).await? {
         SignIn::Started(started) => Ok((started, allowance::remember(services, device, user)?)),
         SignIn::LimitReached => Err(Failure::LimitReached),
-        SignIn::NotAllowed => Err(Failure::BadCredentials),
+        SignIn::NotAllowed | SignIn::Departed => Err(Failure::BadCredentials),
     }
 }
 
@@ -290,7 +346,14 @@ fn explain(failure: Failure, page: LoginPage<'_>) -> Result<Response, Failure> {
 }
 
 fn render(status: StatusCode, page: &LoginPage<'_>) -> Result<Response, Failure> {
-    Ok((status, Html(page.render()?)).into_response())
+    let mut response = (status, Html(page.render()?)).into_response();
+    if !page.providers.is_empty()
+        && let Ok(policy) = HeaderValue::from_str(&POLICY)
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -298,11 +361,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_way_to_a_provider_keeps_where_to_and_how() {
+        assert_eq!(onward(None, None), "");
+        assert_eq!(
+            onward(Some("/a?b&c"), Some("login")),
+            "?return_to=%2Fa%3Fb%26c&prompt=login"
+        );
+        assert_eq!(onward(None, Some("none")), "");
+    }
+
+    #[test]
     fn the_page_keeps_the_address_and_escapes_it() {
         let page = LoginPage {
             email: "\"><script>",
             return_to: Some("/a?b=\""),
             message: Some("No <b>"),
+            ..LoginPage::default()
         };
         let html = page.render().unwrap();
         assert!(

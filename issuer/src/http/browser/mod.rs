@@ -4,6 +4,7 @@ mod cookies;
 mod device;
 mod login;
 mod logout;
+mod oidc;
 mod refresh;
 mod return_to;
 mod session;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(session::end))
         .routes(routes!(session::revoke_others))
         .routes(routes!(style))
+        .merge(oidc::routes())
 }
 
 /// The style of the pages.

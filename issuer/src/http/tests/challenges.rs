@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::http::error::Told;
 use crate::limits::tests::rate;
 use crate::limits::{Exceeded, Limit, Usage};
+use crate::sign_in::oidc::OidcError;
 use crate::store::StoreError;
 use shared::rejection::Rejection;
 
@@ -139,6 +140,12 @@ fn every() -> Vec<Failure> {
             wait: Duration::from_secs(90),
         })),
         Failure::Leaving,
+        Failure::NoSuchSignIn,
+        Failure::NotSignedInThere("so".to_owned()),
+        Failure::NoAccount("so"),
+        Failure::Provider(OidcError::Unverified("so".to_owned())),
+        Failure::BadLogoutToken("so".to_owned()),
+        Failure::BadCaller("so".to_owned()),
     ]
 }
 
@@ -169,6 +176,12 @@ const fn number(failure: &Failure) -> usize {
         Failure::Fault(_) => 22,
         Failure::Limited(_) => 23,
         Failure::Leaving => 24,
+        Failure::NoSuchSignIn => 25,
+        Failure::NotSignedInThere(_) => 26,
+        Failure::NoAccount(_) => 27,
+        Failure::Provider(_) => 28,
+        Failure::BadLogoutToken(_) => 29,
+        Failure::BadCaller(_) => 30,
     }
 }
 

@@ -140,7 +140,7 @@ fn draw(area: &Area<'_>, title: &str, bound: f64, lines: &[Line]) -> Result<()> 
         .x_desc("seconds until the last request that was let in (at the left edge: none was)")
         .y_desc("share of logouts × edges")
         .x_label_formatter(&|time| time.to_string())
-        .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+        .y_label_formatter(&|share: &f64| format!("{:.0} %", share * 100.0))
         .y_labels(6)
         .light_line_style(RGBColor(238, 238, 238))
         .label_style((FONT, 12))
