@@ -6,7 +6,7 @@
 //! - [`watch`] asks every edge for every session, over and over, and [`faults`] breaks the stack at random meanwhile.
 //!
 //! Below them, one file per part of the stack: [`postgres`], [`kv`], [`cache_api`], [`workerd`], [`origin`],
-//! [`worker_build`], [`examples`]; and what they all stand on: [`process`] (nothing started here outlives us), [`chance`] (what is
+//! [`idp`] (who signs people in), [`worker_build`], [`examples`]; and what they all stand on: [`process`] (nothing started here outlives us), [`chance`] (what is
 //! random follows from a seed), [`wait`], [`ports`], [`workspace`].
 
 pub mod cache_api;
@@ -15,6 +15,7 @@ pub mod dev;
 pub mod examples;
 pub mod faults;
 pub mod files;
+pub mod idp;
 pub mod kv;
 pub mod nginx;
 pub mod origin;

@@ -1,4 +1,4 @@
-//! `cargo dev`: everything on one machine, the edge under `wrangler dev`.
+//! `cargo dev`: everything on one machine, the edge under `wrangler dev`, and Demo ID to sign in with.
 
 mod parts;
 mod ready;
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::idp::DemoId;
 use crate::origin::Origin;
 use crate::postgres::Cluster;
 use crate::process::Process;
@@ -37,6 +38,7 @@ pub struct Dev {
     // In the order in which they must go.
     edge: Process,
     issuer: Process,
+    demo_id: DemoId,
     origin: Origin,
     postgres: Option<Cluster>,
     state: State,
@@ -73,6 +75,7 @@ impl Dev {
         let tools = blocking(setup::for_dev).await?;
         let mut settings = state.settings(wrangler::read()?.namespace()?)?;
         let postgres = parts::postgres(&tools.npm, &state, &mut settings).await?;
+        let demo_id = parts::demo_id(tools.npm.clone(), &state, &mut settings).await?;
         say("building the issuer and the worker");
         let program = crate::system::issuer_program().await?;
         let for_build = tools.clone();
@@ -96,6 +99,7 @@ impl Dev {
         let dev = Self {
             edge,
             issuer,
+            demo_id,
             origin,
             postgres,
             state,
@@ -148,7 +152,8 @@ impl Dev {
     pub async fn ended(&self) -> Result<()> {
         loop {
             let postgres = self.postgres.as_ref().map(Cluster::process);
-            for process in [&self.edge, &self.issuer].into_iter().chain(postgres) {
+            let parts = [&self.edge, &self.issuer].into_iter();
+            for process in parts.chain(self.demo_id.process()).chain(postgres) {
                 process
                     .check()
                     .with_context(|| format!("{} is gone, so everything stops", process.name()))?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::state::State;
+use crate::idp::DemoId;
 use crate::postgres::{Cluster, Durability};
 use crate::private::write_private;
 use crate::process::{self, Process, Stop};
@@ -44,6 +45,18 @@ pub(super) async fn postgres(
         cluster.server().base_url().to_owned(),
     );
     Ok(Some(cluster))
+}
+
+/// Demo ID, and what the issuer is told of it. What the environment says wins.
+pub(super) async fn demo_id(npm: Npm, state: &State, settings: &mut Settings) -> Result<DemoId> {
+    super::say("starting Demo ID");
+    let site = super::state::public_url(settings).to_owned();
+    let log = state.folder().join("demo-id.log");
+    let demo_id = DemoId::start(npm, state.demo_id_port()?, &site, log).await?;
+    for (name, value) in demo_id.settings() {
+        settings.entry(name).or_insert(value);
+    }
+    Ok(demo_id)
 }
 
 /// Brings the schema up to date and makes the demo accounts, with the commands that production has.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use shared::wire::header;
 
 use super::Dev;
+use crate::idp::demo;
 use crate::process::Process;
 use crate::system::{ADA, BOB, Client};
 use crate::wait::{eventually, until};
@@ -52,7 +53,18 @@ pub(super) async fn path(dev: &Dev) -> Result<()> {
     let page = client.get("/app/").await?.expect(200)?.received()?;
     page.header(header::USER)
         .context("the origin was not told who the user is")?;
-    client.logout().await?.expect(204).map(drop)
+    client.logout().await?.expect(204)?;
+    by_demo_id(dev).await
+}
+
+/// Waits until the site sends whoever wants to sign in with Demo ID there.
+async fn by_demo_id(dev: &Dev) -> Result<()> {
+    let client = dev.client()?;
+    let path = format!("/auth/login/{}", demo::NAME);
+    let answer = client.navigate(&path).await?.expect(303)?;
+    let to = answer.location().unwrap_or_default();
+    ensure!(to.starts_with(&dev.demo_id.issuer_url()), "{answer}");
+    Ok(())
 }
 
 /// What is printed when everything works.
@@ -64,11 +76,16 @@ pub(super) fn welcome(url: &str, logs: &str) -> String {
   {ada}  (roles {ada_roles})    password: {password}
   {bob}  (roles {bob_roles})           password: {password}
 
+  {label}: any name signs in without a password, by the button at {url}/auth/login
+  or at {url}/auth/login/{demo}
+
   curl -sS -c {jar} --json '{{"email":"{bob}","password":"{password}"}}' {url}/auth/login
   curl -sS -b {jar} {url}/api/hello
   curl -sS -b {jar} -c {jar} -X POST -H 'Origin: {url}' -w '%{{http_code}}\n' {url}/auth/logout
 
   Logs and data: {logs}. Ctrl-C stops everything."#,
+        label = demo::LABEL,
+        demo = demo::NAME,
         ada = ADA.email,
         ada_roles = ADA.roles.join(", "),
         bob = BOB.email,

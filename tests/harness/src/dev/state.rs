@@ -14,6 +14,7 @@ use crate::system::settings::{self, Settings};
 use crate::{ports, workspace};
 
 const SECRETS: &str = "secrets.json";
+const DEMO_ID_PORT: &str = "demo-id.port";
 
 /// What becomes of a port's data, secrets and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,21 @@ impl State {
         let set = std::env::vars().filter(|(name, value)| overrides(name) && !value.is_empty());
         settings.extend(set);
         Ok(settings)
+    }
+
+    /// Where Demo ID is reached: the same from run to run as long as nobody else takes the port, for people are known by
+    /// the provider's address and their name there.
+    pub(super) fn demo_id_port(&self) -> Result<u16> {
+        let file = self.folder.join(DEMO_ID_PORT);
+        let kept = fs::read_to_string(&file).ok();
+        let kept = kept.and_then(|text| text.trim().parse().ok());
+        if let Some(port) = kept.filter(|port| ports::is_free(*port)) {
+            return Ok(port);
+        }
+        let port = ports::free()?;
+        fs::write(&file, port.to_string())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(port)
     }
 
     /// Made at the first run, and the same from then on: the data is sealed with them.
@@ -209,12 +225,16 @@ mod tests {
             error.contains("already runs") && error.contains(&std::process::id().to_string()),
             "{error}"
         );
+        let demo_id = state.demo_id_port().unwrap();
         drop(state);
         let again = State::claim(port, Data::Thrown).unwrap();
         assert_eq!(
             again.settings("ns").unwrap()["EDGE_SECRET"],
             first["EDGE_SECRET"]
         );
+        assert_eq!(again.demo_id_port().unwrap(), demo_id);
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", demo_id)).unwrap();
+        assert_ne!(again.demo_id_port().unwrap(), demo_id);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The JavaScript tools, at the versions of `npm/package-lock.json`: wrangler and the workerd in it, the Node that
-//! wrangler asks for, wasm-opt, playwright, and Postgres.
+//! wrangler asks for, wasm-opt, playwright, an OpenID provider, and Postgres.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ pub fn ready() -> Result<Npm> {
     let lock = std::fs::read(source.join("package-lock.json"))
         .context("cannot read tests/harness/npm/package-lock.json")?;
     let name = format!("npm-{}", cache::short_hash(&lock));
-    let why = "fetching wrangler, workerd, Node 22, wasm-opt, playwright and Postgres with `npm ci`: the worker is built, run and tested with them";
+    let why = "fetching wrangler, workerd, Node 22, wasm-opt, playwright, oidc-provider and Postgres with `npm ci`: the worker is built, run and tested with them";
     let folder = cache::install(&name, why, |folder| install(&source, folder))?;
     let npm = Npm { folder };
     check_node(&npm)?;

@@ -16,12 +16,13 @@ use super::link::{Link, Wire};
 use super::settings::{self, Settings};
 use super::wires::{Ends, Wires};
 use crate::cache_api::CacheApi;
+use crate::idp::DemoId;
 use crate::kv::{self, Kv, Lag};
 use crate::origin::Origin;
 use crate::postgres::Server;
-use crate::setup::{self, BuildTools};
+use crate::setup::{self, BuildTools, Npm};
 use crate::worker_build::{self, Variant};
-use crate::{ports, workerd, wrangler};
+use crate::{ports, process, workerd, workspace, wrangler};
 
 /// A stack that is being described: one issuer in this process and one edge, until told otherwise.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct Builder {
     kv_lag: Option<Lag>,
     inspected: bool,
     has_cf: bool,
+    has_demo_id: bool,
 }
 
 impl Default for Builder {
@@ -51,6 +53,7 @@ impl Default for Builder {
             kv_lag: None,
             inspected: false,
             has_cf: false,
+            has_demo_id: false,
         }
     }
 }
@@ -88,6 +91,20 @@ impl Builder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Settings of the issuers, such as those of a provider: see [`Builder::setting`].
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings.extend(settings);
+        self
+    }
+
+    /// People can also sign in with Demo ID: see [`System::idp`].
+    #[must_use]
+    pub const fn demo_id(mut self) -> Self {
+        self.has_demo_id = true;
         self
     }
 
@@ -152,7 +169,11 @@ impl Builder {
             origin: origin.addr(),
         };
         let wires = Wires::start(ends).await?;
-        let settings = self.issuer_settings(&public_url)?;
+        let idp = match self.has_demo_id {
+            true => Some(demo_id(tools.npm.clone(), &public_url).await?),
+            false => None,
+        };
+        let settings = self.issuer_settings(&public_url, idp.as_ref())?;
         let mut issuers = Vec::new();
         for (issuer_db, issuer_kv) in wires.of_issuers() {
             let mut own = settings.clone();
@@ -176,6 +197,7 @@ impl Builder {
             kv,
             caches,
             origin,
+            idp,
             db,
             public_url,
             clock,
@@ -183,7 +205,7 @@ impl Builder {
         })
     }
 
-    fn issuer_settings(&self, public_url: &str) -> Result<Settings> {
+    fn issuer_settings(&self, public_url: &str, idp: Option<&DemoId>) -> Result<Settings> {
         let mut all = settings::secrets()?;
         all.extend(settings::unlimited());
         let known = [
@@ -192,6 +214,7 @@ impl Builder {
             ("KV_NAMESPACE_ID", kv::NAMESPACE),
         ];
         all.extend(known.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        all.extend(idp.map(DemoId::settings).unwrap_or_default());
         all.extend(self.settings.clone());
         Ok(all)
     }
@@ -226,6 +249,11 @@ impl Builder {
             has_cf: self.has_cf,
         })
     }
+}
+
+async fn demo_id(npm: Npm, site: &str) -> Result<DemoId> {
+    let log = workspace::scratch()?.join(format!("demo-id-{}.log", process::serial()));
+    DemoId::start(npm, ports::free()?, site, log).await
 }
 
 /// What is needed to build and run the stack, looked for once per process.

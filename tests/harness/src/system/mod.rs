@@ -38,6 +38,7 @@ use anyhow::{Context as _, Result, bail};
 use issuer::time::Clock;
 
 use crate::cache_api::CacheApi;
+use crate::idp::DemoId;
 use crate::kv::Kv;
 use crate::origin::Origin;
 use crate::postgres::Database;
@@ -69,6 +70,8 @@ pub struct System {
     pub caches: Vec<CacheApi>,
     /// What the edges guard.
     pub origin: Origin,
+    /// Demo ID, if the stack was started with it.
+    pub idp: Option<DemoId>,
     /// The issuers' database.
     pub db: Database,
     public_url: String,
