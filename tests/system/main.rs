@@ -30,6 +30,7 @@ mod openapi;
 mod passthrough;
 mod paths;
 mod propagation;
+mod providers;
 mod publishing;
 mod refresh;
 mod renewal;

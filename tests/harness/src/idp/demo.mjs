@@ -31,8 +31,6 @@ const provider = new Provider(issuer, {
     email: ["email", "email_verified"],
     profile: ["name", "groups"],
   },
-  // As most providers do: the ID token says who it is, without a second question.
-  conformIdTokenClaims: false,
   cookies: { keys: [randomBytes(32).toString("hex")] },
   features: {
     backchannelLogout: { enabled: true },
@@ -71,7 +69,7 @@ async function ask(request, response, uid) {
     `<p>Any name signs in at <strong>${escaped(site)}</strong>, without a password.</p>
      <form method="post" action="/interaction/${uid}">
        <label>Name <input name="name" autocomplete="off" autofocus required maxlength="60"></label>
-       <label>Groups <input name="groups" autocomplete="off" value="users"></label>
+       <label>Groups <input name="groups" autocomplete="off" value="staff"></label>
        <button>Sign in</button>
      </form>
      <form method="post" action="/interaction/${uid}/cancel"><button class="quiet">Cancel</button></form>`,

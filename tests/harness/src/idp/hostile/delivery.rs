@@ -19,6 +19,8 @@ pub enum Endpoint {
     Keys,
     /// Code against ID token.
     Token,
+    /// Who the holder of an access token is.
+    Userinfo,
 }
 
 /// How it answers.

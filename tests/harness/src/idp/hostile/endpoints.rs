@@ -18,6 +18,7 @@ use super::delivery::Endpoint;
 use super::sign_in::{SignIn, patched};
 use super::{CLIENT_ID, Inner, PLAN};
 use crate::private::random_hex;
+use crate::process::serial;
 
 type Fields = HashMap<String, String>;
 type Shared = State<Arc<Inner>>;
@@ -36,6 +37,7 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
         .route("/keys", get(keys))
         .route("/authorize", get(authorize))
         .route("/token", post(token))
+        .route("/userinfo", get(userinfo))
         .with_state(inner)
 }
 
@@ -46,6 +48,7 @@ async fn discovery(State(inner): Shared) -> Response {
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
         "jwks_uri": at("/keys"),
+        "userinfo_endpoint": at("/userinfo"),
         "end_session_endpoint": at("/end"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
@@ -127,6 +130,19 @@ async fn token(State(inner): Shared, headers: HeaderMap, Form(asked): Form<Field
     inner.deliver(Endpoint::Token, status, right).await
 }
 
+/// OpenID Connect Core 1.0 §5.3.
+async fn userinfo(State(inner): Shared, headers: HeaderMap) -> Response {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let known = token.and_then(|token| inner.state().people.get(token).cloned());
+    let (status, right) = match known {
+        Some(person) => (StatusCode::OK, person),
+        None => (StatusCode::UNAUTHORIZED, json!({"error": "invalid_token"})),
+    };
+    inner.deliver(Endpoint::Userinfo, status, right).await
+}
+
 fn answer(inner: &Inner, grant: &Grant) -> Value {
     let sign_in = &grant.sign_in;
     let now = inner.clock.now().to_secs().secs();
@@ -141,8 +157,11 @@ fn answer(inner: &Inner, grant: &Grant) -> Value {
     });
     let claims = patched(patched(sign_in.person.clone(), &protocol), &sign_in.claims);
     let id_token = inner.token("JWT", &claims, sign_in.signature);
+    let access_token = format!("access-{}", serial());
+    let person = patched(sign_in.person.clone(), &sign_in.userinfo);
+    inner.state().people.insert(access_token.clone(), person);
     let right = json!({
-        "access_token": "opaque",
+        "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": 300,
         "id_token": id_token.unwrap_or_default(),

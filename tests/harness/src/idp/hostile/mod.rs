@@ -60,6 +60,8 @@ struct State {
     metadata: Value,
     plans: HashMap<String, SignIn>,
     grants: HashMap<String, Grant>,
+    /// By access token.
+    people: HashMap<String, Value>,
     deliveries: HashMap<Endpoint, Delivery>,
     requests: HashMap<Endpoint, u64>,
 }
@@ -80,6 +82,7 @@ impl Hostile {
                 metadata: json!({}),
                 plans: HashMap::new(),
                 grants: HashMap::new(),
+                people: HashMap::new(),
                 deliveries: HashMap::new(),
                 requests: HashMap::new(),
             }),

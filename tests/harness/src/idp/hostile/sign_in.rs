@@ -11,6 +11,8 @@ pub struct SignIn {
     pub person: Value,
     /// Claims of the ID token in place of the right ones; `null` leaves one out.
     pub claims: Value,
+    /// Claims that the userinfo endpoint tells in place of the person's own; `null` leaves one out.
+    pub userinfo: Value,
     /// How the ID token is signed.
     pub signature: Signature,
     /// Parameters of the callback in place of the right ones, which are `code`, `state` and `iss`; `null` leaves one out.
@@ -42,6 +44,7 @@ impl SignIn {
                 "groups": ["users"],
             }),
             claims: nothing(),
+            userinfo: nothing(),
             signature: Signature::Good,
             callback: nothing(),
             answer: nothing(),
@@ -61,6 +64,13 @@ impl SignIn {
     #[must_use]
     pub fn person(mut self, changes: &Value) -> Self {
         self.person = patched(self.person, changes);
+        self
+    }
+
+    /// With these claims at the userinfo endpoint, which is asked for what the ID token lacks.
+    #[must_use]
+    pub fn userinfo(mut self, claims: Value) -> Self {
+        self.userinfo = claims;
         self
     }
 
