@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::response::Html;
-use harness::setup;
 use harness::system::{BOB, System, background};
+use harness::{setup, workspace};
 use serde_json::json;
 use shared::cookie;
 use tokio::process::Command;
@@ -61,6 +61,21 @@ async fn back_after_a_sign_out_shows_nothing() -> Result<()> {
         .start()
         .await?;
     run("back.mjs", &[system.public_url()]).await
+}
+
+/// The screenshots are left in the target folder, for whoever wants to look.
+#[tokio::test]
+async fn demo_id_leads_back_with_query_and_fragment_from_five_tabs_at_once() -> Result<()> {
+    let system = System::builder()
+        .demo_id()
+        .setting("OIDC_DEMO_END_SESSION", "true")
+        .start()
+        .await?;
+    let provider = system.idp.as_ref().context("Demo ID")?.issuer_url();
+    let folder = workspace::target().join("screenshots");
+    std::fs::create_dir_all(&folder)?;
+    let folder = folder.to_str().context("a path that is no text")?;
+    run("demo-id.mjs", &[system.public_url(), &provider, folder]).await
 }
 
 /// Runs a script of `browser/` with Node and the Chromium of the set-up.

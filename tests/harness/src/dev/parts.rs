@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::state::State;
-use crate::idp::DemoId;
+use crate::idp::{self, DemoId, demo};
 use crate::postgres::{Cluster, Durability};
 use crate::private::write_private;
 use crate::process::{self, Process, Stop};
@@ -18,6 +18,14 @@ use crate::system::{ADA, Account, BOB};
 use crate::{ports, workspace};
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// What can be tried with it: `ada` and `bob` are the demo accounts, the group `staff` is a role, and signing out leads through it.
+/// The roles `admin` and `user` are left alone, or Ada would lose hers by signing in without a group.
+const OF_DEMO_ID: [(&str, &str); 4] = [
+    ("LINK", "verified-email"),
+    ("ROLES_CLAIM", "groups"),
+    ("ROLES", "staff=staff"),
+    ("END_SESSION", "true"),
+];
 
 /// Runs what blocks where it may.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -53,7 +61,9 @@ pub(super) async fn demo_id(npm: Npm, state: &State, settings: &mut Settings) ->
     let site = super::state::public_url(settings).to_owned();
     let log = state.folder().join("demo-id.log");
     let demo_id = DemoId::start(npm, state.demo_id_port()?, &site, log).await?;
-    for (name, value) in demo_id.settings() {
+    let told = demo_id.settings().into_iter();
+    let of_dev = OF_DEMO_ID.map(|(name, value)| (idp::setting(demo::NAME, name), value.to_owned()));
+    for (name, value) in told.chain(of_dev) {
         settings.entry(name).or_insert(value);
     }
     Ok(demo_id)
