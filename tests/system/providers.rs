@@ -1,6 +1,7 @@
 //! Signing in by an OpenID provider: through the edge, with a certified one (Demo ID) and with one that lies and stumbles.
 
 mod accounts;
+mod attempts;
 mod certified;
 mod global_revocation;
 mod logout;

@@ -1,186 +1,15 @@
-//! Attempt → answer: everything that a provider, or somebody between, can lie about in a sign-in.
+//! Everything that a provider, or somebody between, can lie about in a sign-in, is refused.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::idp::Hostile;
 use harness::idp::hostile::{CLIENT_ID, Endpoint, SignIn, Signature};
-use harness::system::{BOB, Mode, System};
-use serde_json::{Value, json};
+use harness::system::{BOB, Method, Mode, System};
+use serde_json::json;
 
+use super::attempts::{Attempt, attempts};
 use super::{begin, is_nobody, sent_back, sign_in, signed_in, system_with};
-
-/// What is tried, and what comes of it.
-struct Attempt {
-    what: &'static str,
-    plan: SignIn,
-    status: u16,
-    code: &'static str,
-}
-
-fn attempt(what: &'static str, plan: SignIn, (status, code): (u16, &'static str)) -> Attempt {
-    Attempt {
-        what,
-        plan,
-        status,
-        code,
-    }
-}
-
-/// What came through the browser does not fit: the page says to try again.
-const NOT_THEIRS: (u16, &str) = (400, "invalid_request");
-/// The provider's answer is not to be believed.
-const UNVERIFIED: (u16, &str) = (401, "unauthenticated");
-/// The person, or the provider, said no.
-const DENIED: (u16, &str) = (403, "forbidden");
-/// The provider stumbles.
-const UNAVAILABLE: (u16, &str) = (503, "internal");
-
-fn attempts(now: i64) -> Vec<Attempt> {
-    let good = SignIn::default;
-    let claims = |claims: Value| good().claims(claims);
-    let mut all = vec![
-        attempt(
-            "another nonce",
-            claims(json!({"nonce": "AAAAAAAAAAAAAAAAAAAAAA"})),
-            UNVERIFIED,
-        ),
-        attempt("no nonce", claims(json!({"nonce": null})), UNVERIFIED),
-        attempt(
-            "another iss in the token",
-            claims(json!({"iss": "https://accounts.google.com"})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "no iss in the token",
-            claims(json!({"iss": null})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "another aud",
-            claims(json!({"aud": "somebody-else"})),
-            UNVERIFIED,
-        ),
-        attempt("no aud", claims(json!({"aud": null})), UNVERIFIED),
-        attempt("an empty aud", claims(json!({"aud": []})), UNVERIFIED),
-        attempt(
-            "several aud without azp",
-            claims(json!({"aud": [CLIENT_ID, "somebody-else"]})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "several aud, azp of another",
-            claims(json!({"aud": [CLIENT_ID, "somebody-else"], "azp": "somebody-else"})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "azp of another",
-            claims(json!({"azp": "somebody-else"})),
-            UNVERIFIED,
-        ),
-        attempt("expired", claims(json!({"exp": now - 120})), UNVERIFIED),
-        attempt("no exp", claims(json!({"exp": null})), UNVERIFIED),
-        attempt(
-            "exp as text",
-            claims(json!({"exp": (now + 300).to_string()})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "issued in the future",
-            claims(json!({"iat": now + 600})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "issued before the sign-in began",
-            claims(json!({"iat": now - 600})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "not yet valid",
-            claims(json!({"nbf": now + 600})),
-            UNVERIFIED,
-        ),
-        attempt("no sub", claims(json!({"sub": null})), UNVERIFIED),
-        attempt("sub as a number", claims(json!({"sub": 7})), UNVERIFIED),
-        attempt("an empty sub", claims(json!({"sub": ""})), UNVERIFIED),
-        attempt(
-            "a sub of 256 characters",
-            claims(json!({"sub": "s".repeat(256)})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "a sub with NUL in it",
-            claims(json!({"sub": "a\u{0}b"})),
-            UNVERIFIED,
-        ),
-        attempt("alg none", good().signed(Signature::Absent), UNVERIFIED),
-        attempt(
-            "HS256 with the client's secret",
-            good().signed(Signature::HmacOfSecret),
-            UNVERIFIED,
-        ),
-        attempt(
-            "HS256 with the public key",
-            good().signed(Signature::HmacOfPublicKey),
-            UNVERIFIED,
-        ),
-        attempt(
-            "another kid",
-            good().signed(Signature::UnknownKid),
-            UNVERIFIED,
-        ),
-        attempt(
-            "another key under the same kid",
-            good().signed(Signature::ForeignKey),
-            UNVERIFIED,
-        ),
-        attempt(
-            "the key in the header",
-            good().signed(Signature::KeyInHeader),
-            UNVERIFIED,
-        ),
-        attempt(
-            "one bit of the signature",
-            good().signed(Signature::Broken),
-            UNVERIFIED,
-        ),
-        attempt(
-            "userinfo of somebody else",
-            claims(json!({"email": null})).userinfo(json!({"sub": "somebody-else"})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "userinfo without sub",
-            claims(json!({"email": null})).userinfo(json!({"sub": null})),
-            UNVERIFIED,
-        ),
-        attempt(
-            "no ID token",
-            good().answer(200, json!({"id_token": null})),
-            UNVERIFIED,
-        ),
-    ];
-    all.extend([
-        attempt("an ID token of no parts", good().answer(200, json!({"id_token": "x"})), UNAVAILABLE),
-        attempt("an ID token that is a number", good().answer(200, json!({"id_token": 7})), UNAVAILABLE),
-        attempt("no access token", good().answer(200, json!({"access_token": null})), UNAVAILABLE),
-        attempt("an error of the token endpoint", good().answer(400, json!({"error": "invalid_client"})), UNAVAILABLE),
-        attempt("the code refused", good().answer(400, json!({"error": "invalid_grant"})), NOT_THEIRS),
-        attempt("cancelled", good().callback(json!({"code": null, "error": "access_denied"})), DENIED),
-        attempt("an error of the provider", good().callback(json!({"code": null, "error": "server_error"})), DENIED),
-        attempt("an error that is no word", good().callback(json!({"code": null, "error": "<script>alert(1)</script>"})), DENIED),
-        attempt("another iss in the answer", good().callback(json!({"iss": "https://accounts.google.com"})), NOT_THEIRS),
-        attempt("no iss in the answer", good().callback(json!({"iss": null})), NOT_THEIRS),
-        attempt("an error with another iss", good().callback(json!({"code": null, "error": "access_denied", "iss": "https://accounts.google.com"})), NOT_THEIRS),
-        attempt("another state", good().callback(json!({"state": "AAAAAAAAAAAAAAAAAAAAAA"})), NOT_THEIRS),
-        attempt("no state", good().callback(json!({"state": null})), NOT_THEIRS),
-        attempt("no code", good().callback(json!({"code": null})), NOT_THEIRS),
-        attempt("an empty code", good().callback(json!({"code": ""})), NOT_THEIRS),
-        attempt("a code of nobody", good().callback(json!({"code": "nobody"})), NOT_THEIRS),
-        attempt("a code and an error", good().callback(json!({"error": "access_denied"})), NOT_THEIRS),
-    ]);
-    all
-}
 
 #[tokio::test]
 async fn each_lie_is_refused_without_a_session_and_without_a_cookie() -> Result<()> {
@@ -225,7 +54,7 @@ async fn is_refused(system: &System, provider: &Hostile, attempt: &Attempt) -> R
     let site = system.public_url();
     let back = provider.sign_in(site, &address, &attempt.plan).await?;
     let told = client
-        .request(harness::system::Method::GET, &back)
+        .request(Method::GET, &back)
         .mode(Mode::Bare)
         .send()
         .await?;
