@@ -5,8 +5,10 @@ mod attempts;
 mod certified;
 mod global_revocation;
 mod logout;
+mod races;
 mod refusals;
 mod roles;
+mod step_up;
 mod stumbling;
 
 use anyhow::{Context as _, Result, ensure};

@@ -163,7 +163,7 @@ async fn a_logout_token_that_is_not_right_ends_nothing() -> Result<()> {
                 .map(|error| format!("{typ}: {error}")),
         );
     }
-    for token in ["", "x", "a.b.c", &"x".repeat(60_000)] {
+    for token in ["", "x", "a.b.c", &"x".repeat(20_000)] {
         failures.extend(
             is_refused(&system, token)
                 .await

@@ -91,7 +91,7 @@ async fn what_is_unusual_but_right_is_let_in() -> Result<()> {
         ),
         (
             "claims of unknown names and kinds",
-            good().claims(json!({"locale": ["x"], "https://x": {"y": null}, "sid": 7})),
+            good().claims(json!({"places": ["x"], "https://x": {"y": null}, "sid": 7})),
         ),
     ] {
         let client = signed_in(&system, &provider, &plan).await.context(what)?;

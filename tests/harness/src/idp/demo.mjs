@@ -37,6 +37,8 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
   },
+  // Without the library's own dispatcher, which reaches no address of this machine: here the site is one.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (_, subject) => ({ accountId: subject, claims: () => ({ ...claimsOf(subject), ...people.get(subject) }) }),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   jwks: { keys: [{ ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },
