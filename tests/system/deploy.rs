@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::dev::{self, Data, Dev};
+use harness::idp::demo::Typed;
 use harness::system::ADA;
 use harness::{setup, worker_build, workspace, wrangler};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// The budget of the worker, compressed.
@@ -40,6 +41,30 @@ async fn the_whole_path_works_under_wrangler_dev() -> Result<()> {
         },
     )
     .await
+}
+
+/// As somebody does who has just cloned the repository, with what `cargo dev` sets.
+#[tokio::test]
+async fn any_name_and_the_demo_accounts_sign_in_with_demo_id() -> Result<()> {
+    let dev = start(None).await?;
+    for (name, email, roles) in [
+        ("Zoë Smith", "zoe.smith@example.test", json!(["staff"])),
+        ("ada", ADA.email, json!(["admin", "staff", "user"])),
+    ] {
+        let (client, there) = (dev.client()?, dev.demo_id().browser()?);
+        let begun = client.navigate("/auth/login/demo").await?.expect(303)?;
+        let address = begun.location().context("a location")?;
+        let typed = Typed {
+            name,
+            groups: "staff",
+        };
+        let back = dev.demo_id().sign_in(&there, address, typed).await?;
+        client.navigate(&back).await?.expect(303)?;
+        let session = client.get("/auth/session").await?.expect(200)?.json()?;
+        assert_eq!(session["user"]["email"], email);
+        assert_eq!(session["user"]["roles"], roles);
+    }
+    Ok(())
 }
 
 /// Each request of `wrangler dev` names a data centre, as at Cloudflare, and unlike those of plain workerd.

@@ -140,6 +140,11 @@ impl Dev {
         self.state.folder().display().to_string()
     }
 
+    /// Who signs in any name.
+    pub const fn demo_id(&self) -> &DemoId {
+        &self.demo_id
+    }
+
     /// The origin, which remembers what has reached it.
     pub const fn origin(&self) -> &Origin {
         &self.origin
