@@ -50,10 +50,10 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::Hidden | Refusal::Respelled => (404, Code::NotFound),
         Refusal::Method => (501, Code::InvalidRequest),
         Refusal::TooLarge => (413, Code::InvalidRequest),
-        Refusal::Anonymous
-        | Refusal::SignInTooOld(_)
-        | Refusal::CookiesBlocked
-        | Refusal::WayBackTooLong => (401, Code::Unauthenticated),
+        Refusal::Anonymous | Refusal::CookiesBlocked | Refusal::WayBackTooLong => {
+            (401, Code::Unauthenticated)
+        }
+        Refusal::SignInTooOld(_) => (401, Code::StepUpRequired),
         Refusal::Token(rejection) => (401, rejection.code()),
         Refusal::ClocksDiffer => (401, Code::TokenExpired),
         Refusal::SessionEnded => (401, Code::SessionEnded),

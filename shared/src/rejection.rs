@@ -15,6 +15,8 @@ pub enum Code {
     RefreshReused,
     /// The token's claims are older than the user's.
     ClaimsStale,
+    /// Signed in, but too long ago for this.
+    StepUpRequired,
     /// Signed in, but not allowed.
     Forbidden,
     /// An unsafe request that this site's own pages did not make.
@@ -37,13 +39,14 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unauthenticated,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::SessionEnded,
         Self::RefreshReused,
         Self::ClaimsStale,
+        Self::StepUpRequired,
         Self::Forbidden,
         Self::Csrf,
         Self::RevocationsStale,
@@ -64,6 +67,7 @@ impl Code {
             Self::SessionEnded => "session_ended",
             Self::RefreshReused => "refresh_reused",
             Self::ClaimsStale => "claims_stale",
+            Self::StepUpRequired => "step_up_required",
             Self::Forbidden => "forbidden",
             Self::Csrf => "csrf",
             Self::RevocationsStale => "revocations_stale",
@@ -85,6 +89,7 @@ impl Code {
             Self::SessionEnded => "The session has ended",
             Self::RefreshReused => "The refresh token was used before; the session has ended",
             Self::ClaimsStale => "The access token is older than the user's current rights",
+            Self::StepUpRequired => "Sign in once more to do this",
             Self::Forbidden => "Not allowed",
             Self::Csrf => "The request did not come from this site",
             Self::RevocationsStale => "Knowledge of ended sessions is too old for this route",

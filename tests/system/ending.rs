@@ -9,6 +9,7 @@ use harness::system::settings::issuer_config;
 use harness::system::{ADA, Account, BOB, Client, Method, System, issuer_program};
 use issuer::revoke::ending::end_everyone;
 use issuer::session::EndReason;
+use issuer::store::events::{Event, Kind};
 use issuer::store::{Store, sessions};
 use issuer::time::Clock;
 use shared::claims::Claims;
@@ -84,7 +85,8 @@ async fn whoever_signs_in_after_that_is_in_though_the_clocks_differ() -> Result<
     let policy = issuer_config(system.issuers[0].settings())?.policy;
     // Three seconds ahead of the issuer that signs people in.
     let ahead = Clock::manual(Arc::new(AtomicI64::new(3_000)));
-    end_everyone(&store, &ahead, &policy).await?;
+    let from = Event::new(Kind::EveryoneEnded);
+    end_everyone(&store, &ahead, &policy, &from).await?;
     store.close().await;
     let after = system.login(&ADA).await?;
     until_published(&system).await?;

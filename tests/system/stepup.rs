@@ -79,7 +79,7 @@ async fn a_program_gets_the_challenge_of_rfc_9470() -> Result<()> {
         client.navigate("/api/safe/x").await?,
         client.get("/app/safe/x").await?,
     ] {
-        let answer = answer.expect_problem(401, "unauthenticated")?;
+        let answer = answer.expect_problem(401, "step_up_required")?;
         let challenge = answer.header("www-authenticate").unwrap_or_default();
         for part in [
             "Bearer ",

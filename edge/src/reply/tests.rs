@@ -62,7 +62,7 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         (
             Refusal::SignInTooOld(Duration::from_secs(300)),
             401,
-            "unauthenticated",
+            "step_up_required",
         ),
         (Refusal::Role("admin".into()), 403, "forbidden"),
         (Refusal::Preflight("this origin"), 403, "forbidden"),

@@ -146,7 +146,7 @@ impl App {
         ));
         servers.spawn(serve(
             self.admin,
-            http::admin(self.services.clone()),
+            http::operator(self.services.clone()),
             stopped,
         ));
 

@@ -175,7 +175,8 @@ pub(super) async fn sessions(
         }
         SessionsCommand::End { everyone: true, .. } => {
             let policy = &services.config.policy;
-            let ended = end_everyone(&services.store, &services.clock, policy).await?;
+            let from = Event::new(Kind::EveryoneEnded);
+            let ended = end_everyone(&services.store, &services.clock, policy, &from).await?;
             println!("{ended} ended");
         }
         SessionsCommand::End { email, .. } => {

@@ -1,6 +1,7 @@
 //! What clients are told when something is refused or fails: the only table of status codes in the issuer.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -39,6 +40,10 @@ pub(super) enum Failure {
     RefreshReused,
     #[error("a newer refresh token was given out")]
     Superseded,
+    #[error("the role {0} is missing")]
+    Forbidden(&'static str),
+    #[error("the sign-in is older than {} s", .0.as_secs())]
+    StepUp(Duration),
     #[error("the limit of sessions is reached")]
     LimitReached,
     #[error(transparent)]
@@ -176,6 +181,16 @@ impl Failure {
                 "logout_token is not to be believed, or was sent before.",
             ),
             Self::BadCaller(_) => (S::UNAUTHORIZED, Code::TokenInvalid, ""),
+            Self::Forbidden(_) => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "This account lacks the role that this needs.",
+            ),
+            Self::StepUp(_) => (
+                S::UNAUTHORIZED,
+                Code::StepUpRequired,
+                "The last sign-in was too long ago for this. Sign in again.",
+            ),
             Self::Csrf => (
                 S::FORBIDDEN,
                 Code::Csrf,
@@ -208,13 +223,14 @@ impl Failure {
 
     pub(super) fn told(&self) -> Told {
         let (status, code, detail) = self.answer();
+        let is_challenge = status == StatusCode::UNAUTHORIZED || matches!(self, Self::Forbidden(_));
         Told {
             status,
             code,
             detail: detail.to_owned(),
             reason: self.to_string(),
             has_page: false,
-            challenge: (status == StatusCode::UNAUTHORIZED).then(|| self.challenge(code)),
+            challenge: is_challenge.then(|| self.challenge(code)),
             retry_after: match self {
                 Self::Limited(Exceeded(usage)) => Some(usage.wait_secs()),
                 _ => is_temporary(status).then_some(1),
@@ -227,22 +243,21 @@ impl Failure {
     }
 
     /// What a 401 asks for: a bearer token, which the access cookie holds too (RFC 6750 §3). No error is named where no
-    /// token came (§3.1). `Basic` would make browsers ask for a password in a window of their own.
+    /// token came (§3.1). `Basic` would make browsers ask for a password in a window of their own. Of a sign-in that is too
+    /// old it says how young one must be (RFC 9470 §3).
     fn challenge(&self, code: Code) -> HeaderValue {
         match self {
             Self::Unauthenticated | Self::BadCredentials | Self::Provider(_) => {
                 HeaderValue::from_static(r#"Bearer realm="portcullis""#)
             }
             Self::NotAnEdge => HeaderValue::from_static(r#"Portcullis-Edge realm="portcullis""#),
-            _ => {
-                // Our own sentences: without quotes or backslashes, so they stand in a quoted-string as they are.
-                let title = code.title();
-                let text = format!(
-                    r#"Bearer realm="portcullis", error="invalid_token", error_description="{title}""#
-                );
-                HeaderValue::from_str(&text)
-                    .unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
-            }
+            Self::StepUp(most) => challenge_of(
+                "insufficient_user_authentication",
+                &format!(r#"max_age="{}", "#, most.as_secs()),
+                code,
+            ),
+            Self::Forbidden(_) => challenge_of("insufficient_scope", "", code),
+            _ => challenge_of("invalid_token", "", code),
         }
     }
 }
@@ -285,6 +300,16 @@ const fn provider_answer(error: &OidcError) -> (StatusCode, Code, &'static str) 
             "The provider's answer could not be verified. Try again, or sign in another way.",
         ),
     }
+}
+
+/// A challenge that names an error. The titles are our own sentences: without quotes or backslashes, so they stand in a
+/// quoted-string as they are.
+fn challenge_of(error: &str, parameters: &str, code: Code) -> HeaderValue {
+    let title = code.title();
+    let text = format!(
+        r#"Bearer realm="portcullis", error="{error}", {parameters}error_description="{title}""#
+    );
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
 }
 
 /// The part of the table for what goes wrong on our side.
@@ -363,6 +388,23 @@ mod tests {
         assert!(
             told.reason.contains("sessions.generation"),
             "but the log does"
+        );
+    }
+
+    #[test]
+    fn a_sign_in_that_is_too_old_is_challenged_as_rfc_9470_says() {
+        let told = Failure::StepUp(Duration::from_secs(600)).told();
+        assert_eq!(
+            (told.status, told.code.as_str()),
+            (StatusCode::UNAUTHORIZED, "step_up_required")
+        );
+        let challenge = told.challenge.unwrap();
+        let challenge = challenge.to_str().unwrap();
+        assert!(
+            challenge.starts_with(
+                r#"Bearer realm="portcullis", error="insufficient_user_authentication", max_age="600", "#
+            ),
+            "{challenge}"
         );
     }
 

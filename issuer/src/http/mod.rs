@@ -1,5 +1,6 @@
 //! HTTP: the routes, and what holds for all of them.
 
+mod admin;
 mod browser;
 mod content_type;
 mod csrf;
@@ -8,6 +9,7 @@ mod error;
 mod extract;
 mod layers;
 mod limit;
+mod moment;
 mod openapi;
 mod ops;
 mod provider;
@@ -30,6 +32,7 @@ fn site() -> OpenApiRouter<Arc<Services>> {
 fn from_browsers() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .merge(browser::routes())
+        .merge(admin::routes())
         .merge(edge::published())
         .merge(openapi::routes())
 }
@@ -64,7 +67,7 @@ pub(crate) fn public(services: Arc<Services>) -> Router {
 }
 
 /// What only the operator may call.
-pub(crate) fn admin(services: Arc<Services>) -> Router {
+pub(crate) fn operator(services: Arc<Services>) -> Router {
     ops::routes()
         .fallback(async || Failure::NotFound)
         .with_state(services)

@@ -76,7 +76,8 @@ pub async fn end_all(
     end_sessions(tx, &ids, reason, from, now).await
 }
 
-/// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced.
+/// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced. `from` says
+/// who does it, from where.
 ///
 /// Sign-ins under way are waited for, later ones wait. Each is either ended too, or finds the revocation and begins later
 /// than that says, whatever the clock of its issuer (see [`first_moment`](crate::session::start::first_moment)). A refresh
@@ -91,6 +92,7 @@ pub async fn end_everyone(
     store: &Store,
     clock: &Clock,
     policy: &Policy,
+    from: &Event<'_>,
 ) -> Result<u64, StoreError> {
     let mut tx = store.tx("end every session").await?;
     users::lock_all(&mut tx).await?;
@@ -102,8 +104,9 @@ pub async fn end_everyone(
     revocations::append(&mut tx, &[announcement], now).await?;
     let detail = ended.count.to_string();
     let event = Event {
+        kind: Kind::EveryoneEnded,
         detail: &detail,
-        ..Event::new(Kind::EveryoneEnded)
+        ..from.clone()
     };
     events::record(&mut tx, &event, now).await?;
     tx.commit().await?;

@@ -4,6 +4,7 @@
 //! cannot be one is [`StoreError::Corrupt`].
 
 pub mod attempts;
+pub mod census;
 pub mod departed;
 pub mod events;
 pub mod identities;

@@ -340,7 +340,7 @@ fn explain(failure: Failure, page: LoginPage<'_>) -> Result<Response, Failure> {
     told.put_headers(response.headers_mut());
     response.extensions_mut().insert(Told {
         has_page: true,
-        ..told
+        ..told.clone()
     });
     Ok(response)
 }

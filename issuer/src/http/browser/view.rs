@@ -1,13 +1,12 @@
 //! Users and sessions as clients see them.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use shared::id::{SessionId, UserId};
 use shared::time::UnixMillis;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use super::device;
+use crate::http::moment::Moment;
 use crate::http::openapi::Id;
 use crate::session::Session;
 use crate::store::users::User;
@@ -87,36 +86,5 @@ impl Listed {
             user_agent: session.user_agent,
             provider: session.provider,
         }
-    }
-}
-
-/// A moment as RFC 3339 writes it, in UTC and whole seconds.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = DateTime)]
-struct Moment(UnixMillis);
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = OffsetDateTime::from_unix_timestamp(self.0.to_secs().secs())
-            .ok()
-            .and_then(|moment| moment.format(&Rfc3339).ok());
-        match text {
-            Some(text) => serializer.serialize_str(&text),
-            None => Err(serde::ser::Error::custom(
-                "a moment outside the years that RFC 3339 can write",
-            )),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_rfc_3339() {
-        let json =
-            serde_json::to_string(&Moment(UnixMillis::from_millis(1_764_000_000_999))).unwrap();
-        assert_eq!(json, "\"2025-11-24T16:00:00Z\"");
     }
 }

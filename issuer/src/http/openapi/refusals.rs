@@ -46,7 +46,7 @@ refusals! {
     /// The request does not make sense. `detail` names the field that is wrong.
     BadRequest 400 [InvalidRequest]
     /// No credential, or none that is good.
-    Unauthenticated 401 [Unauthenticated, TokenExpired, TokenInvalid, SessionEnded, RefreshReused, ClaimsStale]
+    Unauthenticated 401 [Unauthenticated, TokenExpired, TokenInvalid, SessionEnded, RefreshReused, ClaimsStale, StepUpRequired]
     /// Signed in, but not allowed; or a page of another site asks.
     Forbidden 403 [Forbidden, Csrf]
     /// There is no such thing, or it is not the caller's to see.
