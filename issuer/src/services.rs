@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::account::users::Accounts;
 use crate::config::Config;
+use crate::events::By;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::revoke::ledger::Ledger;
@@ -60,6 +62,16 @@ impl Services {
             store,
             keyring,
         })
+    }
+
+    /// Making and changing accounts, done by `by`.
+    pub const fn accounts<'a>(&'a self, by: By<'a>) -> Accounts<'a> {
+        Accounts {
+            store: &self.store,
+            clock: &self.clock,
+            policy: &self.config.policy,
+            by,
+        }
     }
 
     /// Beginning sessions.

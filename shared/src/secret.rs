@@ -177,6 +177,8 @@ pub enum Purpose {
     Assertion,
     /// The names under which attempts at an account are counted.
     Attempts,
+    /// Whose hash a sign-in to an unknown account is as slow as.
+    UnknownAccount,
 }
 
 impl Purpose {
@@ -189,6 +191,7 @@ impl Purpose {
             Self::KeySet => b"portcullis key-set v1",
             Self::Assertion => b"portcullis assertion v2",
             Self::Attempts => b"portcullis attempts v1",
+            Self::UnknownAccount => b"portcullis unknown-account v1",
         }
     }
 }

@@ -31,6 +31,13 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     (answer.status(), headers.collect(), answer.text())
 }
 
+/// Makes Bob an administrator: the last one can be neither disabled nor demoted.
+pub(crate) async fn another_administrator(system: &System) -> Result<()> {
+    let grant = ["users", "grant", "--email", BOB.email, "--role", "admin"];
+    operator(system, &grant).await?;
+    Ok(())
+}
+
 /// Sets the password, as an operator does who types it.
 async fn set_password(system: &System, email: &str, password: &str) -> Result<Ran> {
     let typed = format!("{password}\n");
@@ -43,6 +50,7 @@ async fn a_disabled_user_is_out_and_learns_no_more_than_a_stranger() -> Result<(
     let ada = system.login(&ADA).await?;
     ada.get("/admin/x").await?.expect(200)?;
     let (_, mistyped) = attempt(&system, BOB.email, "wrong horse").await?;
+    another_administrator(&system).await?;
     operator(&system, &["users", "disable", "--email", ADA.email]).await?;
 
     ada.refresh().await?.expect_problem(401, "session_ended")?;
@@ -66,6 +74,7 @@ async fn a_disabled_user_passes_no_longer_than_the_route_says() -> Result<()> {
     let ada = system.login(&ADA).await?;
     ada.get("/admin/x").await?.expect(200)?;
     let access = ada.cookie(cookie::ACCESS).context("access cookie")?;
+    another_administrator(&system).await?;
     operator(&system, &["users", "disable", "--email", ADA.email]).await?;
     ada.get("/auth/session")
         .await?
@@ -88,6 +97,7 @@ async fn a_role_that_was_taken_away_closes_the_route_at_the_next_request() -> Re
     let ada = system.login(&ADA).await?;
     ada.get("/admin/x").await?.expect(200)?;
     let access = ada.cookie(cookie::ACCESS).context("access cookie")?;
+    another_administrator(&system).await?;
     let revoke = ["users", "revoke", "--email", ADA.email, "--role", "admin"];
     assert_eq!(operator(&system, &revoke).await?.trim(), "user");
     system.advance(BOUND).await?;
@@ -135,6 +145,7 @@ async fn accounts_and_sessions_are_listed_as_they_are() -> Result<()> {
     let system = System::start().await?;
     let (first, second) = (system.login(&BOB).await?, system.login(&BOB).await?);
     system.login(&ADA).await?;
+    another_administrator(&system).await?;
     operator(&system, &["users", "disable", "--email", ADA.email]).await?;
 
     let printed = operator(&system, &["users", "list"]).await?;
@@ -149,7 +160,7 @@ async fn accounts_and_sessions_are_listed_as_they_are() -> Result<()> {
     );
     assert_eq!(
         bob,
-        format!(r#"{user}  bob@example.test  "Bob Kahn"  user"#)
+        format!(r#"{user}  bob@example.test  "Bob Kahn"  admin,user"#)
     );
 
     let list = ["sessions", "list", "--email"];

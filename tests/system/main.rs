@@ -2,6 +2,7 @@
 //! worker in workerd. And the rules that the source tree keeps.
 
 mod accounts;
+mod administration;
 mod alike;
 mod assertion;
 mod authority;
@@ -13,11 +14,14 @@ mod credentials;
 mod csrf;
 mod dead_upstream;
 mod deploy;
+mod directory;
 mod early;
 mod ending;
 mod faults;
 mod freshness;
 mod guard;
+mod import;
+mod invitations;
 mod keys;
 mod late;
 mod layers;
@@ -27,6 +31,7 @@ mod login;
 mod logout;
 mod loops;
 mod openapi;
+mod own_password;
 mod passthrough;
 mod paths;
 mod propagation;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use shared::cookie;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::accounts::another_administrator;
 use crate::support::{access_token, as_edge, operator};
 use crate::wire::authority;
 
@@ -192,6 +193,7 @@ async fn events_go_on_while_their_session_stands() -> Result<()> {
 #[tokio::test]
 async fn whoever_loses_a_role_is_disabled_or_is_ended_with_everyone_is_out() -> Result<()> {
     let system = system().await?;
+    another_administrator(&system).await?;
     let bound = Duration::from_secs(2);
     for (command, expected) in [
         (

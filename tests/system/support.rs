@@ -171,6 +171,25 @@ pub(crate) async fn typed_by_operator(
     issuer(arguments, &settings, typed).await
 }
 
+/// Waits until so many connections to the database of `system` wait for a lock.
+pub(crate) async fn until_waiting(system: &System, connections: i64) -> Result<()> {
+    let waiting = async || {
+        let mut db = system.db.connect().await?;
+        let asked = "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock'";
+        anyhow::Ok(
+            sqlx::query_scalar::<_, i64>(asked)
+                .fetch_one(&mut db)
+                .await?,
+        )
+    };
+    let limit = Duration::from_secs(20);
+    until("connections to wait for a lock", limit, async || {
+        waiting().await.is_ok_and(|count| count >= connections)
+    })
+    .await
+}
+
 /// What issuer 0 says about its health.
 pub(crate) async fn health(system: &System, path: &str) -> Result<u16> {
     let url = format!("http://{}{path}", system.issuers[0].admin_addr());

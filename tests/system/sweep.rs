@@ -23,6 +23,9 @@ const ROWS: &str = "
     select 'session', decode(lpad(to_hex(n), 32, '0'), 'hex'), now(),
            now() + case when n > 1200 then interval '1 minute' else interval '-1 minute' end
     from generate_series(1, 1202) n;
+    insert into invitations (user_id, token_hash, created_at, expires_at)
+    select id, id || id, now(), now() + case when email like 'ada%' then interval '1 minute' else interval '-1 minute' end
+    from users;
     insert into events (at, kind)
     select now() - case when n > 1200 then interval '364 days' else interval '366 days' end, 'sign_in'
     from generate_series(1, 1202) n;
@@ -61,6 +64,7 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
     let held = Swept {
         sessions: 1,
         revocations: 1,
+        invitations: 0,
         events: 1,
         attempts: 1,
         spent: 1,
@@ -69,6 +73,7 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
     let expected = Swept {
         sessions: 1199,
         revocations: 1199,
+        invitations: 1,
         events: 1199,
         attempts: 1199,
         spent: 1199,
@@ -82,6 +87,7 @@ async fn what_is_due_goes_however_much_it_is_and_nothing_else() -> Result<()> {
         ("events", events + 2),
         ("attempts", 2),
         ("spent", 2),
+        ("invitations", 1),
     ];
     for (table, left) in left {
         assert_eq!(count(&mut db, table).await?, left, "{table}");

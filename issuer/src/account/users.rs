@@ -1,25 +1,26 @@
-//! Accounts: what the command line, and later the administration pages, do with them.
+//! Accounts: what administrators and the command line do with them.
 
-use shared::claims::is_role;
 use shared::id::UserId;
 use shared::secret::SecretText;
+use shared::time::UnixMillis;
 
+use super::{ADMIN, checks, keep_one};
 use crate::entropy::{self, EntropyError};
+use crate::events::{self, Actor, By, Kind};
 use crate::fault::{Fault, via_fault};
 use crate::revoke::ending;
 use crate::session::EndReason;
 use crate::session::policy::Policy;
 use crate::sign_in::password::{self, PasswordError, Passwords};
-use crate::store::events::{Event, Kind};
-use crate::store::users::{Access, User};
-use crate::store::{Store, StoreError, Tx, events, users};
+use crate::store::users::{Access, PasswordHash, User};
+use crate::store::{Store, StoreError, Tx, administrators, invitations, users};
 use crate::time::Clock;
 
 /// Why an account was not made or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// Nobody has this address.
-    #[error("no user has this address")]
+    /// There is none with this address or id.
+    #[error("there is no such user")]
     Unknown,
     /// Somebody has this address.
     #[error("a user with this address exists already")]
@@ -27,12 +28,36 @@ pub enum AccountError {
     /// Not an address.
     #[error("this is not an e-mail address")]
     Email,
+    /// Not a name.
+    #[error("a name has 1 to {} characters in one line", checks::MAX_NAME)]
+    Name,
     /// Too short or too long.
     #[error("a password has {} to {} characters", password::LENGTH.start(), password::LENGTH.end())]
     Password,
     /// Cannot stand in a token.
     #[error("a role has 1 to 64 characters, of a-z 0-9 _ - . : ({0:?})")]
     Role(String),
+    /// More than fit into a cookie.
+    #[error("a user has at most {} roles", checks::MAX_ROLES)]
+    Roles,
+    /// Nobody would be left who can administer.
+    #[error("this is the last enabled administrator: give somebody else the role admin first")]
+    LastAdministrator,
+    /// Whoever asked for it is no administrator any more.
+    #[error("only an administrator may do this")]
+    NotAdministrator,
+    /// The account is disabled.
+    #[error("this account is disabled: enable it first")]
+    Disabled,
+    /// The account has no password.
+    #[error("this account has no password")]
+    NoPassword,
+    /// The present password is another one.
+    #[error("the present password is not right")]
+    WrongPassword,
+    /// The link was used, replaced, or has expired.
+    #[error("this link is not valid any more")]
+    Invitation,
     /// Our fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -51,6 +76,22 @@ pub struct NewUser<'a> {
     pub roles: &'a [String],
 }
 
+/// Whose account.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// The user with this id.
+    Id(UserId),
+    /// The user with this address, however it is capitalised.
+    Email(&'a str),
+}
+
+/// Whether a change can take away somebody who administers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nobody,
+    PerhapsAnAdministrator,
+}
+
 /// Makes and changes accounts.
 pub struct Accounts<'a> {
     /// Postgres.
@@ -59,6 +100,8 @@ pub struct Accounts<'a> {
     pub clock: &'a Clock,
     /// Limits: they say how long a change must be announced.
     pub policy: &'a Policy,
+    /// Who makes and changes them, for the security log. A user must be an administrator, also at the very moment.
+    pub by: By<'a>,
 }
 
 impl Accounts<'_> {
@@ -72,218 +115,201 @@ impl Accounts<'_> {
         password: SecretText,
         passwords: &Passwords,
     ) -> Result<UserId, AccountError> {
-        let email = new.email.trim();
-        if !is_email(email) {
-            return Err(AccountError::Email);
-        }
-        check_roles(new.roles)?;
-        check_password(&password)?;
+        checks::password(&password)?;
+        let user = self.new_user(new)?;
         let hash = passwords.hash(password).await?;
-        let mut tx = self.store.tx("create user").await?;
-        let now = self.clock.now();
-        let user = User {
-            id: UserId::from_bytes(entropy::bytes()?),
-            email: email.to_owned(),
-            name: new.name.trim().to_owned(),
-            roles: sorted(new.roles.to_vec()),
-            ver: 1,
-            created_at: now,
-            access: Access::Enabled,
-        };
-        if !users::insert(&mut tx, &user).await? {
-            return Err(AccountError::Taken);
-        }
-        users::set_password(&mut tx, user.id, &hash, now).await?;
-        events::record(
-            &mut tx,
-            &Event {
-                user: Some(user.id),
-                ..Event::new(Kind::UserCreated)
-            },
-            now,
-        )
-        .await?;
-        tx.commit().await?;
-        Ok(user.id)
+        Ok(self.insert(user, Some(&hash)).await?.id)
     }
 
-    /// Sets the password and ends every session: whoever knew the old one is out (OWASP ASVS 5.0, 7.4.3).
+    /// Makes an account without a password. An invitation leads to one.
     ///
     /// # Errors
     /// [`AccountError`]; nothing has happened then.
-    pub async fn set_password(
-        &self,
-        email: &str,
-        password: SecretText,
-        passwords: &Passwords,
-    ) -> Result<(), AccountError> {
-        check_password(&password)?;
-        let hash = passwords.hash(password).await?;
-        let (mut tx, user) = self.locked("set password", email).await?;
-        let now = self.clock.now();
-        users::set_password(&mut tx, user.id, &hash, now).await?;
-        let event = Event {
-            user: Some(user.id),
-            ..Event::new(Kind::PasswordChanged)
-        };
-        events::record(&mut tx, &event, now).await?;
-        ending::end_all(
-            &mut tx,
-            user.id,
-            None,
-            EndReason::PasswordChanged,
-            &event,
-            now,
-        )
-        .await?;
-        Ok(tx.commit().await?)
+    pub async fn create_without_password(&self, new: &NewUser<'_>) -> Result<User, AccountError> {
+        self.insert(self.new_user(new)?, None).await
+    }
+
+    fn new_user(&self, new: &NewUser<'_>) -> Result<User, AccountError> {
+        Ok(User {
+            id: UserId::from_bytes(entropy::bytes()?),
+            email: checks::email(new.email)?,
+            name: checks::name(new.name)?,
+            roles: checks::roles(new.roles.to_vec())?,
+            ver: 1,
+            created_at: self.clock.now(),
+            access: Access::Enabled,
+        })
+    }
+
+    async fn insert(&self, user: User, hash: Option<&PasswordHash>) -> Result<User, AccountError> {
+        let mut tx = self.begin("create user", Takes::Nobody).await?;
+        if !users::insert(&mut tx, &user).await? {
+            return Err(AccountError::Taken);
+        }
+        if let Some(hash) = hash {
+            users::set_password(&mut tx, user.id, hash, user.created_at).await?;
+        }
+        self.record(&mut tx, Kind::UserCreated, &user, user.created_at)
+            .await?;
+        tx.commit().await?;
+        Ok(user)
     }
 
     /// Replaces the roles by what `change` makes of them. Tokens with the old ones are refused from then on; the
-    /// sessions stay, and their next refresh brings the new roles. Returns these.
+    /// sessions stay, and their next refresh brings the new roles. Returns the user as they are then.
     ///
     /// # Errors
     /// [`AccountError`]; nothing has happened then.
     pub async fn change_roles(
         &self,
-        email: &str,
+        whose: Whose<'_>,
         change: impl FnOnce(&mut Vec<String>),
-    ) -> Result<Vec<String>, AccountError> {
-        let (mut tx, user) = self.locked("change roles", email).await?;
+    ) -> Result<User, AccountError> {
+        let takes = Takes::PerhapsAnAdministrator;
+        let (mut tx, user) = self.locked("change roles", whose, takes).await?;
         let mut roles = user.roles.clone();
         change(&mut roles);
-        check_roles(&roles)?;
-        let roles = sorted(roles);
+        let roles = checks::roles(roles)?;
         if roles == user.roles {
-            return Ok(roles);
+            return Ok(user);
         }
+        keep_one(&mut tx, &user, roles.iter().any(|role| role == ADMIN)).await?;
         let now = self.clock.now();
         let ver = users::set_roles(&mut tx, user.id, &roles).await?;
         ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
-        let detail = roles.join(",");
-        let event = Event {
-            user: Some(user.id),
-            detail: &detail,
-            ..Event::new(Kind::RolesChanged)
-        };
-        events::record(&mut tx, &event, now).await?;
+        let event = self.by.event(Kind::RolesChanged).of(user.id);
+        events::record(&mut tx, &event.with("roles", roles.as_slice()), now).await?;
         tx.commit().await?;
-        Ok(roles)
+        Ok(User { roles, ver, ..user })
     }
 
-    /// Forbids the user to sign in and ends every session.
+    /// Forbids the user to sign in, ends every session and withdraws their invitation. Returns the user as they are then.
     ///
     /// # Errors
     /// [`AccountError`]; nothing has happened then.
-    pub async fn disable(&self, email: &str) -> Result<(), AccountError> {
-        let (mut tx, user) = self.locked("disable user", email).await?;
+    pub async fn disable(&self, whose: Whose<'_>) -> Result<User, AccountError> {
+        let takes = Takes::PerhapsAnAdministrator;
+        let (mut tx, user) = self.locked("disable user", whose, takes).await?;
+        if let Access::Disabled { .. } = user.access {
+            return Ok(user);
+        }
+        keep_one(&mut tx, &user, false).await?;
         let now = self.clock.now();
-        let ver = users::set_access(&mut tx, user.id, Access::Disabled { since: now }).await?;
-        let event = Event {
-            user: Some(user.id),
-            ..Event::new(Kind::UserDisabled)
-        };
-        events::record(&mut tx, &event, now).await?;
-        ending::end_all(&mut tx, user.id, None, EndReason::UserDisabled, &event, now).await?;
+        let access = Access::Disabled { since: now };
+        let ver = users::set_access(&mut tx, user.id, access).await?;
+        self.record(&mut tx, Kind::UserDisabled, &user, now).await?;
+        let (reason, from) = (EndReason::UserDisabled, self.by.from());
+        ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
         ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
-        Ok(tx.commit().await?)
+        invitations::withdraw(&mut tx, user.id).await?;
+        tx.commit().await?;
+        Ok(User {
+            access,
+            ver,
+            ..user
+        })
     }
 
-    /// Allows the user to sign in again.
+    /// Allows the user to sign in again. Returns the user as they are then.
     ///
     /// # Errors
     /// [`AccountError`]; nothing has happened then.
-    pub async fn enable(&self, email: &str) -> Result<(), AccountError> {
-        let (mut tx, user) = self.locked("enable user", email).await?;
+    pub async fn enable(&self, whose: Whose<'_>) -> Result<User, AccountError> {
+        let (mut tx, user) = self.locked("enable user", whose, Takes::Nobody).await?;
+        if user.access == Access::Enabled {
+            return Ok(user);
+        }
         let now = self.clock.now();
-        users::set_access(&mut tx, user.id, Access::Enabled).await?;
-        let event = Event {
-            user: Some(user.id),
-            ..Event::new(Kind::UserEnabled)
-        };
-        events::record(&mut tx, &event, now).await?;
-        Ok(tx.commit().await?)
+        let ver = users::set_access(&mut tx, user.id, Access::Enabled).await?;
+        self.record(&mut tx, Kind::UserEnabled, &user, now).await?;
+        tx.commit().await?;
+        Ok(User {
+            access: Access::Enabled,
+            ver,
+            ..user
+        })
     }
 
     /// Ends every session of the user; how many there were.
     ///
     /// # Errors
     /// [`AccountError`]; nothing has happened then.
-    pub async fn end_sessions(&self, email: &str) -> Result<usize, AccountError> {
-        let (mut tx, user) = self.locked("end sessions", email).await?;
+    pub async fn end_sessions(&self, whose: Whose<'_>) -> Result<usize, AccountError> {
+        let (mut tx, user) = self.locked("end sessions", whose, Takes::Nobody).await?;
         let now = self.clock.now();
-        let from = Event::new(Kind::SessionEnded);
-        let ended =
-            ending::end_all(&mut tx, user.id, None, EndReason::Administrator, &from, now).await?;
+        let (reason, from) = (EndReason::Administrator, self.by.from());
+        let ended = ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
         tx.commit().await?;
         Ok(ended)
     }
 
-    /// Begins a transaction that holds the lock of the user with this address.
-    async fn locked(&self, name: &'static str, email: &str) -> Result<(Tx, User), AccountError> {
+    /// Deletes the account: sessions end, and password, identities and invitation go. Of the user the log keeps the id, and
+    /// forgets from where and with what.
+    ///
+    /// # Errors
+    /// [`AccountError`]; nothing has happened then.
+    pub async fn delete(&self, whose: Whose<'_>) -> Result<(), AccountError> {
+        let takes = Takes::PerhapsAnAdministrator;
+        let (mut tx, user) = self.locked("delete user", whose, takes).await?;
+        keep_one(&mut tx, &user, false).await?;
+        let now = self.clock.now();
+        let (reason, from) = (EndReason::Administrator, self.by.from());
+        ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
+        // Also what a session had given out that ended before: no token of theirs passes any more.
+        let ver = user.ver.saturating_add(1);
+        ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
+        users::delete(&mut tx, user.id).await?;
+        self.record(&mut tx, Kind::UserDeleted, &user, now).await?;
+        events::forget(&mut tx, user.id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub(super) async fn record(
+        &self,
+        tx: &mut Tx,
+        kind: Kind,
+        user: &User,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        events::record(tx, &self.by.event(kind).of(user.id), now).await
+    }
+
+    /// Begins a transaction, in which whoever does this may do it.
+    ///
+    /// A request asks before, and that would be enough but for administrators who demote each other at the same moment. Under
+    /// the administrators' lock the second of them is found to be none any more.
+    pub(super) async fn begin(&self, name: &'static str, takes: Takes) -> Result<Tx, AccountError> {
         let mut tx = self.store.tx(name).await?;
-        let (found, _) = users::by_email(&mut tx, email.trim())
-            .await?
-            .ok_or(AccountError::Unknown)?;
-        let user = users::lock(&mut tx, found.id)
+        if takes == Takes::PerhapsAnAdministrator {
+            administrators::lock(&mut tx).await?;
+        }
+        match self.by.actor {
+            Actor::User(id) if !administrators::is_one(&mut tx, id).await? => {
+                Err(AccountError::NotAdministrator)
+            }
+            _ => Ok(tx),
+        }
+    }
+
+    /// Begins a transaction that holds the lock of this user.
+    pub(super) async fn locked(
+        &self,
+        name: &'static str,
+        whose: Whose<'_>,
+        takes: Takes,
+    ) -> Result<(Tx, User), AccountError> {
+        let mut tx = self.begin(name, takes).await?;
+        let id = match whose {
+            Whose::Id(id) => Some(id),
+            Whose::Email(email) => {
+                let found = users::by_email(&mut tx, email.trim()).await?;
+                found.map(|(user, _)| user.id)
+            }
+        };
+        let id = id.ok_or(AccountError::Unknown)?;
+        let user = users::lock(&mut tx, id)
             .await?
             .ok_or(AccountError::Unknown)?;
         Ok((tx, user))
-    }
-}
-
-/// Something before an `@`, something behind it, nothing that would disturb a page or a log.
-fn is_email(text: &str) -> bool {
-    let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let parts = text
-        .rsplit_once('@')
-        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    plain && parts && text.len() <= 320
-}
-
-fn check_password(password: &SecretText) -> Result<(), AccountError> {
-    let length = password.expose().chars().count();
-    password::LENGTH
-        .contains(&length)
-        .then_some(())
-        .ok_or(AccountError::Password)
-}
-
-fn check_roles(roles: &[String]) -> Result<(), AccountError> {
-    match roles.iter().find(|role| !is_role(role)) {
-        Some(role) => Err(AccountError::Role(role.clone())),
-        None => Ok(()),
-    }
-}
-
-fn sorted(mut roles: Vec<String>) -> Vec<String> {
-    roles.sort_unstable();
-    roles.dedup();
-    roles
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_plausible() {
-        for good in ["ada@example.test", "a+b@x", "\u{e4}@\u{f6}.test"] {
-            assert!(is_email(good), "{good}");
-        }
-        for bad in ["", "ada", "@x", "a@", "a b@x", "a@x\n", "a@x\u{7}"] {
-            assert!(!is_email(bad), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn passwords_have_a_length() {
-        for (text, good) in [("seven77", false), ("eight888", true), ("ääääääää", true)] {
-            assert_eq!(
-                check_password(&SecretText::new(text.to_owned())).is_ok(),
-                good,
-                "{text}"
-            );
-        }
     }
 }

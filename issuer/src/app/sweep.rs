@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::entropy;
 use crate::services::Services;
-use crate::store::{Store, StoreError, attempts, events, once, revocations, sessions};
+use crate::store::{Store, StoreError, attempts, events, invitations, once, revocations, sessions};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub struct Swept {
     pub sessions: u64,
     /// Revocations of tokens that have all expired.
     pub revocations: u64,
+    /// Invitations that have expired.
+    pub invitations: u64,
     /// Old lines of the security log.
     pub events: u64,
     /// Allowances that are whole again.
@@ -47,10 +49,19 @@ pub async fn run(services: Arc<Services>) {
             Ok(Swept {
                 sessions,
                 revocations,
+                invitations,
                 events,
                 attempts,
                 spent,
-            }) => tracing::info!(sessions, revocations, events, attempts, spent, "swept"),
+            }) => tracing::info!(
+                sessions,
+                revocations,
+                invitations,
+                events,
+                attempts,
+                spent,
+                "swept"
+            ),
             Err(error) => tracing::warn!(%error, "sweeping"),
         }
     }
@@ -71,6 +82,7 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
         let batch = Swept {
             sessions: sessions::delete_dead(&mut conn, before(SESSIONS_KEPT), BATCH).await?,
             revocations: revocations::delete_expired(&mut conn, now, BATCH).await?,
+            invitations: invitations::delete_expired(&mut conn, now, BATCH).await?,
             events: events::delete_old(&mut conn, before(EVENTS_KEPT), BATCH).await?,
             attempts: attempts::delete_whole(&mut conn, now, BATCH).await?,
             spent: once::delete_expired(&mut conn, now, BATCH).await?,
@@ -80,6 +92,7 @@ pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
         }
         swept.sessions += batch.sessions;
         swept.revocations += batch.revocations;
+        swept.invitations += batch.invitations;
         swept.events += batch.events;
         swept.attempts += batch.attempts;
         swept.spent += batch.spent;

@@ -3,17 +3,22 @@
 use std::io::Read as _;
 
 use clap::{ArgGroup, Subcommand};
+use serde_json::json;
 use shared::id::{SessionId, TokenId};
 use shared::secret::SecretText;
 
 use super::CliError;
-use crate::account::users::{AccountError, Accounts, NewUser};
+use super::output::Output;
+use super::transfer;
+use crate::account::users::Whose::Email;
+use crate::account::users::{AccountError, NewUser};
+use crate::events::By;
 use crate::revoke::ending::{end_everyone, end_one, revoke_token};
 use crate::services::Services;
 use crate::session::EndReason;
 use crate::store::events::{Event, Kind};
-use crate::store::users::Access;
 use crate::store::{sessions as session_rows, users as user_rows};
+use crate::time::rfc3339;
 
 #[derive(Subcommand)]
 pub(super) enum UsersCommand {
@@ -67,6 +72,29 @@ pub(super) enum UsersCommand {
         #[arg(long)]
         email: String,
     },
+    /// Make a one-time link, good for 7 days, that leads to a first or a new password, and print it
+    Invite {
+        /// Whom
+        #[arg(long)]
+        email: String,
+    },
+    /// Delete an account; of the security log its id stays
+    Delete {
+        /// Whose
+        #[arg(long)]
+        email: String,
+    },
+    /// Make accounts from lines of JSON, all of them or none
+    Import {
+        /// The file; - for standard input
+        file: String,
+    },
+    /// Print all accounts as lines of JSON
+    Export {
+        /// With the hashes of their passwords
+        #[arg(long)]
+        with_password_hashes: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -102,8 +130,12 @@ pub(super) enum TokensCommand {
     },
 }
 
-pub(super) async fn users(command: UsersCommand, services: &Services) -> Result<(), CliError> {
-    let accounts = accounts(services);
+pub(super) async fn users(
+    command: UsersCommand,
+    services: &Services,
+    output: Output,
+) -> Result<(), CliError> {
+    let accounts = services.accounts(By::CLI);
     match command {
         UsersCommand::Create { email, name, roles } => {
             let new = NewUser {
@@ -111,33 +143,44 @@ pub(super) async fn users(command: UsersCommand, services: &Services) -> Result<
                 name: &name,
                 roles: &roles,
             };
-            println!(
-                "{}",
-                accounts
-                    .create(&new, password()?, &services.passwords)
-                    .await?
-            );
+            let created = accounts.create(&new, password()?, &services.passwords);
+            let id = created.await?;
+            output.say(&json!({ "id": id }), || id.to_string());
         }
-        UsersCommand::List => list(services).await?,
+        UsersCommand::List => list(services, output).await?,
         UsersCommand::Password { email } => {
-            accounts
-                .set_password(&email, password()?, &services.passwords)
-                .await?
+            let set = accounts.set_password(Email(&email), password()?, &services.passwords);
+            set.await?;
+            output.done();
         }
         UsersCommand::Grant { email, role } => {
-            let roles = accounts
-                .change_roles(&email, |roles| roles.push(role))
-                .await?;
-            println!("{}", roles.join(","));
+            let changed = accounts.change_roles(Email(&email), |roles| roles.push(role));
+            output.roles(&changed.await?);
         }
         UsersCommand::Revoke { email, role } => {
-            let roles = accounts
-                .change_roles(&email, |roles| roles.retain(|held| *held != role))
-                .await?;
-            println!("{}", roles.join(","));
+            let changed = accounts.change_roles(Email(&email), |roles| {
+                roles.retain(|held| *held != role);
+            });
+            output.roles(&changed.await?);
         }
-        UsersCommand::Disable { email } => accounts.disable(&email).await?,
-        UsersCommand::Enable { email } => accounts.enable(&email).await?,
+        UsersCommand::Disable { email } => {
+            output.changed(&accounts.disable(Email(&email)).await?);
+        }
+        UsersCommand::Enable { email } => output.changed(&accounts.enable(Email(&email)).await?),
+        UsersCommand::Invite { email } => {
+            let (token, expires_at) = accounts.invite(Email(&email)).await?;
+            let url = token.link(&services.config.public_url);
+            let json = json!({"url": url, "expires_at": rfc3339(expires_at)});
+            output.say(&json, || url.clone());
+        }
+        UsersCommand::Delete { email } => {
+            accounts.delete(Email(&email)).await?;
+            output.done();
+        }
+        UsersCommand::Import { file } => transfer::import(services, &file, output).await?,
+        UsersCommand::Export {
+            with_password_hashes,
+        } => transfer::export(services, with_password_hashes).await?,
     }
     Ok(())
 }
@@ -145,6 +188,7 @@ pub(super) async fn users(command: UsersCommand, services: &Services) -> Result<
 pub(super) async fn sessions(
     command: SessionsCommand,
     services: &Services,
+    output: Output,
 ) -> Result<(), CliError> {
     let now = services.clock.now();
     match command {
@@ -153,18 +197,9 @@ pub(super) async fn sessions(
             let (user, _) = user_rows::by_email(&mut conn, &email)
                 .await?
                 .ok_or(AccountError::Unknown)?;
-            for session in
-                session_rows::live(&mut conn, user.id, services.config.policy.idle, now).await?
-            {
-                let ip = session
-                    .ip
-                    .map_or_else(|| "-".to_owned(), |ip| ip.to_string());
-                let minutes = now.since(session.last_seen_at).as_secs() / 60;
-                println!(
-                    "{}  {ip}  {}  seen {minutes} min ago  {:?}",
-                    session.id, session.provider, session.user_agent
-                );
-            }
+            let idle = services.config.policy.idle;
+            let live = session_rows::live(&mut conn, user.id, idle, now).await?;
+            output.sessions(&live, now);
         }
         SessionsCommand::End { id: Some(id), .. } => {
             let id: SessionId = id.parse()?;
@@ -172,52 +207,44 @@ pub(super) async fn sessions(
             if !end_one(&services.store, id, EndReason::Administrator, &from, now).await? {
                 return Err(CliError::NoSession);
             }
+            if output.json {
+                output.ended(1);
+            }
         }
         SessionsCommand::End { everyone: true, .. } => {
             let policy = &services.config.policy;
             let from = Event::new(Kind::EveryoneEnded);
             let ended = end_everyone(&services.store, &services.clock, policy, &from).await?;
-            println!("{ended} ended");
+            output.ended(ended);
         }
         SessionsCommand::End { email, .. } => {
-            let ended = accounts(services)
-                .end_sessions(&email.unwrap_or_default())
+            let email = email.unwrap_or_default();
+            let ended = services
+                .accounts(By::CLI)
+                .end_sessions(Email(&email))
                 .await?;
-            println!("{ended} ended");
+            output.ended(u64::try_from(ended).unwrap_or(u64::MAX));
         }
     }
     Ok(())
 }
 
-pub(super) async fn tokens(command: TokensCommand, services: &Services) -> Result<(), CliError> {
+pub(super) async fn tokens(
+    command: TokensCommand,
+    services: &Services,
+    output: Output,
+) -> Result<(), CliError> {
     let TokensCommand::Revoke { jti } = command;
     let token: TokenId = jti.parse()?;
     let (policy, now) = (&services.config.policy, services.clock.now());
-    Ok(revoke_token(&services.store, token, policy, now).await?)
+    revoke_token(&services.store, token, policy, now).await?;
+    output.done();
+    Ok(())
 }
 
-const fn accounts(services: &Services) -> Accounts<'_> {
-    Accounts {
-        store: &services.store,
-        clock: &services.clock,
-        policy: &services.config.policy,
-    }
-}
-
-async fn list(services: &Services) -> Result<(), CliError> {
-    for user in user_rows::all(&mut *services.store.conn().await?).await? {
-        let disabled = match user.access {
-            Access::Enabled => "",
-            Access::Disabled { .. } => "  disabled",
-        };
-        println!(
-            "{}  {}  {:?}  {}{disabled}",
-            user.id,
-            user.email,
-            user.name,
-            user.roles.join(",")
-        );
-    }
+async fn list(services: &Services, output: Output) -> Result<(), CliError> {
+    let users = user_rows::all(&mut *services.store.conn().await?).await?;
+    output.users(&users);
     Ok(())
 }
 

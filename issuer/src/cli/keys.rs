@@ -1,9 +1,10 @@
 //! `issuer keys …`.
 
-use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use clap::Subcommand;
+use serde_json::json;
 
 use super::CliError;
+use super::output::Output;
 use crate::fault::Fault;
 use crate::services::Services;
 use crate::store::events::{Event, Kind};
@@ -13,66 +14,49 @@ use crate::token::keyring::Listed;
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
     /// List them, oldest first: next, active, retired, or unreadable with the present ENCRYPTION_KEY
-    List(Output),
+    List,
     /// Make a successor now; it signs once every edge knows it
-    Rotate(Output),
+    Rotate,
     /// Withdraw a key, where it may have been stolen: tokens that it signed are refused, and renewed where the session is good
     Revoke {
         /// Its name, as `list` shows it
         kid: String,
-        #[command(flatten)]
-        output: Output,
     },
 }
 
-#[derive(Args)]
-pub(super) struct Output {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) async fn run(command: KeysCommand, services: &Services) -> Result<(), CliError> {
+pub(super) async fn run(
+    command: KeysCommand,
+    services: &Services,
+    output: Output,
+) -> Result<(), CliError> {
     let (keyring, store, now) = (&services.keyring, &services.store, services.clock.now());
     match command {
-        KeysCommand::List(output) => {
+        KeysCommand::List => {
             let keys = keyring.list(store, now).await.map_err(Fault::from)?;
-            let lines = keys.iter().map(line).collect();
-            output.print(lines, json!(keys));
+            let lines: Vec<String> = keys.iter().map(line).collect();
+            output.lines(&lines, &json!(keys));
         }
-        KeysCommand::Rotate(output) => {
+        KeysCommand::Rotate => {
             let from = Event::new(Kind::KeyCreated);
             let rotated = keyring.rotate(store, &from, now).await;
             let (kid, activates_at) = rotated.map_err(Fault::from)?;
             let minutes = activates_at.since(now).as_secs() / 60;
-            output.print(
-                vec![format!("{kid} signs in {minutes} minutes")],
-                json!({ "kid": kid, "activates_at": rfc3339(activates_at) }),
+            output.say(
+                &json!({ "kid": kid, "activates_at": rfc3339(activates_at) }),
+                || format!("{kid} signs in {minutes} minutes"),
             );
         }
-        KeysCommand::Revoke { kid, output } => {
+        KeysCommand::Revoke { kid } => {
             let from = Event::new(Kind::KeyRevoked);
             let revoked = keyring.revoke(store, &kid, &from, now).await;
             let created = revoked.map_err(Fault::from)?;
             let signs = created.iter().map(|created| format!("{created} signs now"));
             let lines = [format!("{kid} is withdrawn")].into_iter().chain(signs);
-            output.print(
-                lines.collect(),
-                json!({ "revoked": kid, "created": created }),
-            );
+            let lines: Vec<String> = lines.collect();
+            output.lines(&lines, &json!({ "revoked": kid, "created": created }));
         }
     }
     Ok(())
-}
-
-impl Output {
-    fn print(&self, lines: Vec<String>, value: Value) {
-        if self.json {
-            println!("{value}");
-        } else {
-            lines.iter().for_each(|line| println!("{line}"));
-        }
-    }
 }
 
 fn line(key: &Listed) -> String {

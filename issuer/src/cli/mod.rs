@@ -2,13 +2,18 @@
 
 mod accounts;
 mod keys;
+mod output;
+mod transfer;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 use shared::id::BadId;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::account::export::ExportError;
+use crate::account::import::ImportError;
 use crate::account::users::AccountError;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigErrors};
@@ -20,11 +25,15 @@ use crate::telemetry;
 use crate::time::Clock;
 use accounts::{SessionsCommand, TokensCommand, UsersCommand};
 use keys::KeysCommand;
+use output::Output;
 
 /// The issuer of Portcullis. Its settings come from the environment; `issuer check` says what is wrong with them.
 #[derive(Parser)]
 #[command(name = "issuer", version)]
 struct Arguments {
+    /// Print JSON; an error too, on standard error
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,6 +74,12 @@ enum CliError {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
+    #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(
         "KV_API_URL, KV_API_TOKEN and KV_NAMESPACE_ID are not set: there is nowhere to publish to"
@@ -92,33 +107,43 @@ impl From<KvError> for CliError {
 
 /// Runs the command that the process was started with.
 pub async fn run() -> ExitCode {
-    match execute(Arguments::parse().command).await {
+    let Arguments { json, command } = Arguments::parse();
+    let output = Output { json };
+    match execute(command, output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            output.error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn execute(command: Command) -> Result<(), CliError> {
+async fn execute(command: Command, output: Output) -> Result<(), CliError> {
     match command {
         Command::Serve => serve().await,
-        Command::Migrate => Ok(store::migrate(&Config::database_url(environment())?).await?),
+        Command::Migrate => {
+            store::migrate(&Config::database_url(environment())?).await?;
+            output.done();
+            Ok(())
+        }
         Command::Check => {
             Config::from_env(environment())?;
-            println!("the configuration is good");
+            output.say(&json!({"ok": true}), || {
+                "the configuration is good".to_owned()
+            });
             Ok(())
         }
         Command::Republish => {
             let services = services().await?;
             let kv = KvClient::new(services.config.kv.as_ref().ok_or(CliError::NoKv)?)?;
-            Ok(publish::republish(&services, &kv).await?)
+            publish::republish(&services, &kv).await?;
+            output.done();
+            Ok(())
         }
-        Command::Keys(command) => keys::run(command, &services().await?).await,
-        Command::Users(command) => accounts::users(command, &services().await?).await,
-        Command::Sessions(command) => accounts::sessions(command, &services().await?).await,
-        Command::Tokens(command) => accounts::tokens(command, &services().await?).await,
+        Command::Keys(command) => keys::run(command, &services().await?, output).await,
+        Command::Users(command) => accounts::users(command, &services().await?, output).await,
+        Command::Sessions(command) => accounts::sessions(command, &services().await?, output).await,
+        Command::Tokens(command) => accounts::tokens(command, &services().await?, output).await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What clients are told when something is refused or fails: the only table of status codes in the issuer.
 
+mod account;
+
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -69,6 +71,12 @@ pub(super) enum Failure {
     BadField(String),
     #[error("neither JSON nor a form")]
     UnsupportedMediaType,
+    #[error("contradicts what there is: {0}")]
+    Conflict(&'static str),
+    #[error("the present password is not right")]
+    WrongPassword,
+    #[error("an invitation that was used or replaced, or has expired")]
+    BadInvitation,
     #[error("body too large or broken off")]
     Body,
     #[error("no such thing")]
@@ -203,6 +211,17 @@ impl Failure {
                 Code::InvalidRequest,
                 "Send application/json or a form.",
             ),
+            Self::Conflict(detail) => (S::CONFLICT, Code::Conflict, detail),
+            Self::WrongPassword => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "current is not the present password.",
+            ),
+            Self::BadInvitation => (
+                S::NOT_FOUND,
+                Code::NotFound,
+                "This link was used or replaced, or it has expired. Ask for a new one.",
+            ),
             Self::Body => (S::PAYLOAD_TOO_LARGE, Code::InvalidRequest, ""),
             Self::NotFound => (S::NOT_FOUND, Code::NotFound, ""),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, Code::InvalidRequest, ""),
@@ -333,7 +352,10 @@ const fn fault_answer(fault: &Fault) -> (StatusCode, Code, &'static str) {
         ),
         Fault::Store(StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Migrate(_))
         | Fault::Password(
-            PasswordError::Entropy(_) | PasswordError::Argon2(_) | PasswordError::Task(_),
+            PasswordError::Entropy(_)
+            | PasswordError::Argon2(_)
+            | PasswordError::Stored(_)
+            | PasswordError::Task(_),
         )
         | Fault::Mint(MintError::Keyring(_) | MintError::Entropy(_) | MintError::Sign(_))
         | Fault::Entropy(_)

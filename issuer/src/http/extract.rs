@@ -18,6 +18,7 @@ use shared::{token, wire, within};
 pub(super) use input::{Json, Path, Query, from_json};
 
 use super::error::Failure;
+use crate::events::{Actor, By};
 use crate::services::Services;
 use crate::session::{Requester, Session, State};
 use crate::store::events::{Event, Kind};
@@ -36,6 +37,15 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// `actor`, from here: for what they do.
+    pub(super) const fn by(&self, actor: Actor) -> By<'_> {
+        By {
+            actor,
+            ip: self.ip,
+            user_agent: self.user_agent.as_str(),
+        }
+    }
+
     /// An event that this client brings about.
     pub(super) const fn event(&self, kind: Kind) -> Event<'_> {
         Event {
@@ -236,6 +246,13 @@ pub(super) struct SignedIn {
     pub(super) session: Session,
     pub(super) access_expires_at: UnixMillis,
     pub(super) now: UnixMillis,
+}
+
+impl SignedIn {
+    /// Who does what this session is used for.
+    pub(super) const fn actor(&self) -> Actor {
+        Actor::User(self.user.id)
+    }
 }
 
 impl FromRequestParts<Arc<Services>> for SignedIn {

@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 use shared::time::UnixMillis;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+use crate::time::rfc3339;
 
 /// A moment as RFC 3339 writes it, in UTC and whole seconds.
 #[derive(utoipa::ToSchema)]
@@ -12,10 +12,7 @@ pub(super) struct Moment(pub(super) UnixMillis);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = OffsetDateTime::from_unix_timestamp(self.0.to_secs().secs())
-            .ok()
-            .and_then(|moment| moment.format(&Rfc3339).ok());
-        match text {
+        match rfc3339(self.0) {
             Some(text) => serializer.serialize_str(&text),
             None => Err(serde::ser::Error::custom(
                 "a moment outside the years that RFC 3339 can write",

@@ -1,15 +1,20 @@
-//! Passwords: argon2id (RFC 9106), off the async threads, so many at a time as there are cores.
+//! Passwords: argon2id (RFC 9106), off the async threads, so many at a time as there are cores. Hashes of other kinds, which an
+//! import brought along, are checked too and then replaced.
+
+mod stored;
 
 use std::sync::Arc;
 
 use argon2::password_hash::phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use shared::secret::SecretText;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use sha2::{Digest as _, Sha256};
+use shared::secret::{Purpose, RootSecret, SecretText};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::entropy::{self, EntropyError};
 use crate::store::users::PasswordHash;
+pub use stored::{BadHash, StoredHash};
 
 /// Memory in KiB, passes and lanes: the first choice of the OWASP Password Storage Cheat Sheet.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
@@ -32,6 +37,9 @@ pub enum PasswordError {
     /// The library refused.
     #[error("argon2: {0}")]
     Argon2(String),
+    /// What is stored cannot be checked.
+    #[error("stored hash: {0}")]
+    Stored(#[from] BadHash),
     /// The hashing task died.
     #[error("the hashing task died: {0}")]
     Task(#[from] JoinError),
@@ -63,7 +71,8 @@ impl Passwords {
     }
 
     /// Whether `password` is the one of `hash`. Without a hash (no such account, a disabled one, one without a
-    /// password) the same work is done and the answer is no, so that the time tells nothing (OWASP ASVS 5.0, 6.3.8).
+    /// password) the work of `like` is done, or else of a hash of ours, and the answer is no, so that the time tells nothing
+    /// (OWASP ASVS 5.0, 6.3.8).
     ///
     /// # Errors
     /// [`PasswordError`] where it could not be checked.
@@ -71,19 +80,21 @@ impl Passwords {
         &self,
         password: SecretText,
         hash: Option<PasswordHash>,
+        like: Option<PasswordHash>,
     ) -> Result<bool, PasswordError> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.dummy.clone());
+        let hash = hash.or(like).unwrap_or_else(|| self.dummy.clone());
         let good = self
-            .on_a_core(move || {
-                let parsed = phc::PasswordHash::new(&hash.0)
-                    .map_err(|error| PasswordError::Argon2(error.to_string()))?;
-                Ok(argon2id()?
-                    .verify_password(password.expose().as_bytes(), &parsed)
-                    .is_ok())
-            })
+            .on_a_core(move || Ok(StoredHash::parse(&hash.0)?.fits(password.expose().as_bytes())))
             .await?;
         Ok(good && known)
+    }
+
+    /// Whether the hash is as [`Self::hash`] makes it now. If not, it is replaced when the password is next known.
+    pub fn is_current(hash: &PasswordHash) -> bool {
+        let (memory, passes, lanes) = COST;
+        let start = format!("$argon2id$v=19$m={memory},t={passes},p={lanes}$");
+        hash.0.starts_with(&start)
     }
 
     /// The hash to be stored for `password`.
@@ -122,6 +133,19 @@ impl Passwords {
     }
 }
 
+/// Where among all hashes that one is as whose work a sign-in to an unknown `email` is done: see
+/// [`drawn`](crate::store::credentials::drawn). Nobody without `secret` can tell, so nobody can choose an address that is as slow
+/// as an account of theirs.
+pub fn lot(secret: &RootSecret, email: &str) -> [u8; 16] {
+    let key = secret.derive(Purpose::UnknownAccount);
+    let hash = Sha256::new()
+        .chain_update(key.expose())
+        .chain_update(email.to_lowercase());
+    let [lot @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32] =
+        hash.finalize().into();
+    lot
+}
+
 fn argon2id() -> Result<Argon2<'static>, PasswordError> {
     let (memory, passes, lanes) = COST;
     let params = Params::new(memory, passes, lanes, None)
@@ -149,13 +173,13 @@ mod tests {
         );
         assert!(
             passwords
-                .verify(text("correct horse"), Some(hash.clone()))
+                .verify(text("correct horse"), Some(hash.clone()), None)
                 .await
                 .unwrap()
         );
         assert!(
             !passwords
-                .verify(text("wrong horse"), Some(hash))
+                .verify(text("wrong horse"), Some(hash), None)
                 .await
                 .unwrap()
         );
@@ -172,11 +196,43 @@ mod tests {
         );
         let hash = passwords.hash(text("correct horse")).await.unwrap();
         let known = Stopwatch::start();
-        passwords.verify(text("x"), Some(hash)).await.unwrap();
+        passwords.verify(text("x"), Some(hash), None).await.unwrap();
         let known = known.elapsed();
         let unknown = Stopwatch::start();
-        assert!(!passwords.verify(text("x"), None).await.unwrap());
+        assert!(!passwords.verify(text("x"), None, None).await.unwrap());
         assert!(unknown.elapsed() > known / 4, "the dummy was not checked");
+    }
+
+    #[tokio::test]
+    async fn nobodys_password_is_right_even_if_it_is_that_of_the_hash_whose_work_is_done() {
+        let passwords = Passwords::new(1).await.unwrap();
+        let like = passwords.hash(text("correct horse")).await.unwrap();
+        let found = passwords
+            .verify(text("correct horse"), None, Some(like))
+            .await;
+        assert!(!found.unwrap());
+    }
+
+    #[test]
+    fn an_address_draws_the_same_lot_however_it_is_capitalised() {
+        let secret = RootSecret::parse("mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p").unwrap();
+        let other = RootSecret::parse("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J").unwrap();
+        assert_eq!(lot(&secret, "Ada@x"), lot(&secret, "ada@x"));
+        assert_ne!(lot(&secret, "ada@x"), lot(&secret, "bob@x"));
+        assert_ne!(lot(&secret, "ada@x"), lot(&other, "ada@x"));
+    }
+
+    #[tokio::test]
+    async fn only_a_hash_of_ours_is_current() {
+        let passwords = Passwords::new(1).await.unwrap();
+        let ours = passwords.hash(text("correct horse")).await.unwrap();
+        assert!(Passwords::is_current(&ours));
+        for other in [
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXP",
+            "$2b$10$x",
+        ] {
+            assert!(!Passwords::is_current(&PasswordHash(other.to_owned())));
+        }
     }
 
     #[tokio::test]
@@ -184,8 +240,8 @@ mod tests {
         let passwords = Passwords::new(1).await.unwrap();
         let broken = PasswordHash("$argon2id$broken".to_owned());
         assert!(matches!(
-            passwords.verify(text("x"), Some(broken)).await,
-            Err(PasswordError::Argon2(_))
+            passwords.verify(text("x"), Some(broken), None).await,
+            Err(PasswordError::Stored(BadHash::Malformed))
         ));
     }
 
@@ -198,7 +254,7 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(
-            passwords.verify(text("x"), None).await,
+            passwords.verify(text("x"), None, None).await,
             Err(PasswordError::Busy)
         ));
     }

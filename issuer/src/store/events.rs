@@ -28,10 +28,18 @@ pub enum Kind {
     UserCreated,
     /// An account can be entered through a provider from now on; the detail is the provider's name.
     IdentityLinked,
+    /// An account was deleted.
+    UserDeleted,
+    /// A link to set a password was made.
+    InvitationMade,
+    /// Such a link was used.
+    InvitationUsed,
     /// Roles were granted or revoked; the detail has the new ones.
     RolesChanged,
     /// A password was set.
     PasswordChanged,
+    /// A user gave a wrong present password when setting a new one.
+    PasswordChangeRefused,
     /// Signing in was forbidden.
     UserDisabled,
     /// Signing in was allowed again.
@@ -54,8 +62,12 @@ impl Kind {
             Self::TokenRevoked => "token_revoked",
             Self::UserCreated => "user_created",
             Self::IdentityLinked => "identity_linked",
+            Self::UserDeleted => "user_deleted",
+            Self::InvitationMade => "invitation_made",
+            Self::InvitationUsed => "invitation_used",
             Self::RolesChanged => "roles_changed",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordChangeRefused => "password_change_refused",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::KeyCreated => "key_created",
@@ -115,6 +127,18 @@ pub async fn record(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Forgets from where and with what: of all that was done to `user` or by them. What happened, when, and the ids stay.
+pub async fn forget(conn: &mut PgConnection, user: UserId) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(
+        "update events set ip = null, user_agent = ''
+         where user_id = $1 and (ip is not null or user_agent <> '')",
+    )
+    .bind(user.as_bytes().as_slice())
+    .execute(conn)
+    .await?;
+    Ok(forgotten.rows_affected())
 }
 
 /// Deletes at most `limit` lines from before `before`.

@@ -3,11 +3,16 @@
 //! Queries are functions over a connection. Row structs stay private; what comes out is a domain type, and a row that
 //! cannot be one is [`StoreError::Corrupt`].
 
+pub mod administrators;
 pub mod attempts;
 pub mod census;
+pub mod credentials;
 pub mod departed;
+pub mod directory;
 pub mod events;
 pub mod identities;
+pub mod imports;
+pub mod invitations;
 pub mod keys;
 pub mod once;
 pub mod revocations;

@@ -106,6 +106,18 @@ pub async fn by_email(
         .transpose()
 }
 
+/// The user.
+pub async fn by_id(conn: &mut PgConnection, id: UserId) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> = sqlx::query_as(
+        "select id as user_id, email, name, roles, ver, created_at as user_created_at, disabled_at
+         from users where id = $1",
+    )
+    .bind(id.as_bytes().as_slice())
+    .fetch_optional(conn)
+    .await?;
+    row.map(User::try_from).transpose()
+}
+
 /// The user, whose row nobody else changes or locks until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, id: UserId) -> Result<Option<User>, StoreError> {
     let row: Option<UserRow> = sqlx::query_as(
@@ -150,6 +162,15 @@ pub async fn insert(conn: &mut PgConnection, user: &User) -> Result<bool, StoreE
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Deletes the user, and with them their password, identities, sessions and invitation. Events stay.
+pub async fn delete(conn: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+    sqlx::query("delete from users where id = $1")
+        .bind(id.as_bytes().as_slice())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Sets or replaces the user's password.

@@ -88,12 +88,39 @@ class SignedIn:
             SESSION.forget()
 
 
+class Invitations:
+    """Links that work: no answer of the API gives out the token alone, so no link of the description leads there."""
+
+    def __init__(self):
+        self.count = 0
+
+    def token(self):
+        self.count += 1
+        new = {"email": f"invited-{self.count}@example.test", "name": "Invited"}
+        user = self._post("/auth/admin/users", json=new)["id"]
+        return self._post(f"/auth/admin/users/{user}/invite")["url"].rpartition("/")[2]
+
+    def _post(self, path, **body):
+        bearer = {"Authorization": f"Bearer {SESSION.standing()[ACCESS]}"}
+        answer = requests.post(f"{SITE}{path}", headers=bearer, timeout=30, **body)
+        answer.raise_for_status()
+        return answer.json()
+
+
+INVITATIONS = Invitations()
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Some sign-ins that are well formed are of an account that exists, and most forms come from the site's own page."""
-    if case.operation.label != "POST /auth/login" or not isinstance(case.body, dict):
+    """Some calls that are well formed are of an account or a link that exists, and most forms come from the site's own page."""
+    label, good = case.operation.label, case.meta.generation.mode.is_positive
+    if label.endswith(" /auth/invite/{token}") and good and drawn(case, [True, False]):
+        case.path_parameters["token"] = INVITATIONS.token()
+    if not isinstance(case.body, dict):
         return
     if case.media_type == "application/x-www-form-urlencoded" and drawn(case, [True, True, False]):
         case.headers.setdefault(*OWN_PAGE)
-    if case.meta.generation.mode.is_positive and drawn(case, [True, False]):
+    if label == "POST /auth/login" and good and drawn(case, [True, False]):
         case.body |= CREDENTIALS
+    if label == "POST /auth/account/password" and good and drawn(case, [True, False]):
+        case.body |= {"current": CREDENTIALS["password"], "new": CREDENTIALS["password"]}

@@ -6,12 +6,10 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use crate::account::ADMIN;
 use crate::http::error::Failure;
 use crate::http::extract::SignedIn;
 use crate::services::Services;
-
-/// The role that opens these calls.
-pub(in crate::http) const ADMIN: &str = "admin";
 
 /// How old a sign-in may be for a call that changes something (OWASP ASVS 5.0, 7.5.3).
 pub(in crate::http) const RECENT: Duration = Duration::from_secs(10 * 60);

@@ -1,8 +1,12 @@
 //! What administrators call: everything under `/auth/admin/`.
 
 mod caller;
+mod changes;
+mod cursor;
 mod everyone;
 mod status;
+mod users;
+mod view;
 
 use std::sync::Arc;
 
@@ -13,6 +17,13 @@ use crate::services::Services;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::one, users::delete))
+        .routes(routes!(changes::roles))
+        .routes(routes!(changes::revoke))
+        .routes(routes!(changes::disable))
+        .routes(routes!(changes::enable))
+        .routes(routes!(changes::invite))
         .routes(routes!(everyone::revoke_everyone))
         .routes(routes!(status::status))
 }

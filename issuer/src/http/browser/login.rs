@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use shared::id::UserId;
+use shared::secret::SecretText;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
@@ -32,10 +33,11 @@ use crate::limits::device::Device;
 use crate::services::Services;
 use crate::session::PASSWORD;
 use crate::sign_in::oidc::Provider;
+use crate::sign_in::password::{self, Passwords};
 use crate::sign_in::{Arrival, SignIn, Started};
 use crate::store::events::{Event, Kind};
-use crate::store::users::Access;
-use crate::store::{events, users};
+use crate::store::users::{Access, PasswordHash};
+use crate::store::{credentials as stored, events, users};
 use crate::token::mint::Minted;
 use body::{Credentials, Sent};
 
@@ -249,7 +251,7 @@ async fn begin(
 }
 
 /// Whose password this is. An unknown address, a disabled account and a wrong password take the same steps: one look
-/// at the users, one attempt, one argon2id, one line in the log as long as there are not too many, and one answer.
+/// at the users, one at the passwords, one attempt, one hash, one line in the log as long as there are not too many, and one answer.
 async fn authenticate(
     services: &Services,
     client: &Client,
@@ -258,19 +260,24 @@ async fn authenticate(
 ) -> Result<UserId, Failure> {
     let mut conn = services.store.conn().await?;
     let found = users::by_email(&mut conn, &credentials.email).await?;
-    let (user, hash) = match found {
-        Some((user, hash)) => (
-            Some(user.id),
-            hash.filter(|_| user.access == Access::Enabled),
-        ),
-        None => (None, None),
+    // Hashes of some accounts came with an import and take longer or shorter than ours. An unknown account takes as long as
+    // that of somebody, always of the same one: so a time tells as little as if all hashes were ours.
+    let lot = password::lot(services.config.edge_secret(), &credentials.email);
+    let drawn = stored::drawn(&mut conn, lot).await?;
+    let (user, hash, like) = match found {
+        Some((user, Some(hash))) if user.access == Access::Enabled => {
+            (Some(user.id), Some(hash), None)
+        }
+        Some((user, hash)) => (Some(user.id), None, hash.or(drawn)),
+        None => (None, None, drawn),
     };
     let (now, whose) = (services.clock.now(), (user, credentials.email.as_str()));
     let attempt = allowance::take(services, &mut conn, device, whose, now).await?;
     // Nobody waits for a connection while passwords are checked.
     drop(conn);
     let password = credentials.password.clone();
-    match services.passwords.verify(password, hash).await {
+    let verified = services.passwords.verify(password, hash.clone(), like);
+    match verified.await {
         Ok(true) => attempt.give_back(&services.store).await?,
         Ok(false) => {
             note_failure(services, client, user).await?;
@@ -281,7 +288,11 @@ async fn authenticate(
             return Err(error.into());
         }
     }
-    user.ok_or(Failure::BadCredentials)
+    let user = user.ok_or(Failure::BadCredentials)?;
+    if let Some(hash) = hash.filter(|hash| !Passwords::is_current(hash)) {
+        renew(services, user, &credentials.password, &hash).await;
+    }
+    Ok(user)
 }
 
 async fn note_failure(
@@ -307,6 +318,19 @@ fn known(mut answer: Response, device: Option<HeaderValue>) -> Response {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
     answer
+}
+
+/// Replaces a hash that another system made, now that the password is known. A sign-in does not fail for it: the next tries again.
+async fn renew(services: &Services, user: UserId, password: &SecretText, old: &PasswordHash) {
+    let renewed: Result<_, Failure> = async {
+        let new = services.passwords.hash(password.clone()).await?;
+        let mut conn = services.store.conn().await?;
+        Ok(stored::replace(&mut conn, user, old, &new).await?)
+    }
+    .await;
+    if let Err(error) = renewed {
+        tracing::warn!(%error, "an imported password was not hashed anew");
+    }
 }
 
 fn redirect(to: &str, minted: &Minted) -> Response {

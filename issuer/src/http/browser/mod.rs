@@ -2,9 +2,11 @@
 
 mod cookies;
 mod device;
+mod invite;
 mod login;
 mod logout;
 mod oidc;
+mod password;
 mod refresh;
 mod return_to;
 mod session;
@@ -28,6 +30,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(session::sessions))
         .routes(routes!(session::end))
         .routes(routes!(session::revoke_others))
+        .routes(routes!(password::change))
+        .routes(routes!(invite::page, invite::set_password))
         .routes(routes!(style))
         .merge(oidc::routes())
 }

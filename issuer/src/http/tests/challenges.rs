@@ -159,6 +159,9 @@ fn every() -> Vec<Failure> {
         Failure::BadCaller("so".to_owned()),
         Failure::Forbidden("admin"),
         Failure::StepUp(Duration::from_secs(600)),
+        Failure::Conflict("so"),
+        Failure::WrongPassword,
+        Failure::BadInvitation,
     ]
 }
 
@@ -197,6 +200,9 @@ const fn number(failure: &Failure) -> usize {
         Failure::BadCaller(_) => 30,
         Failure::Forbidden(_) => 31,
         Failure::StepUp(_) => 32,
+        Failure::Conflict(_) => 33,
+        Failure::WrongPassword => 34,
+        Failure::BadInvitation => 35,
     }
 }
 

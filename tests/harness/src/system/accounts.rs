@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use issuer::account::users::{AccountError, Accounts, NewUser};
+use issuer::events::By;
 use issuer::sign_in::password::Passwords;
 use issuer::store::Store;
 use issuer::time::Clock;
@@ -54,6 +55,7 @@ pub(crate) async fn create(database_url: &str) -> Result<()> {
         store: &store,
         clock: &Clock::system(),
         policy: &policy,
+        by: By::CLI,
     };
     for account in [ADA, BOB] {
         let roles: Vec<String> = account.roles.iter().map(|&role| role.to_owned()).collect();
