@@ -107,7 +107,12 @@ impl Keys {
 
     /// Checks the signature of a compact JWS with JSON in it.
     pub(super) fn verify(&self, token: &str) -> Result<SignedClaims, BadJws> {
-        let (signed, header, claims, signature) = parts(token)?;
+        let Parts {
+            signed,
+            header,
+            claims,
+            signature,
+        } = parts(token)?;
         if header.crit.is_some() {
             return Err(BadJws::Malformed("crit"));
         }
@@ -161,11 +166,20 @@ impl SignedClaims {
 
 /// The id of the key that a token says it was signed with, and its claims. Nothing of it is proved.
 pub(super) fn untrusted_parts(token: &str) -> Result<(Option<String>, Map<String, Value>), BadJws> {
-    let (_, header, claims, _) = parts(token)?;
+    let Parts { header, claims, .. } = parts(token)?;
     Ok((header.kid, claims))
 }
 
-fn parts(token: &str) -> Result<(&str, Header, Map<String, Value>, Vec<u8>), BadJws> {
+/// A compact JWS, taken apart.
+struct Parts<'a> {
+    /// What the signature is over.
+    signed: &'a str,
+    header: Header,
+    claims: Map<String, Value>,
+    signature: Vec<u8>,
+}
+
+fn parts(token: &str) -> Result<Parts<'_>, BadJws> {
     if token.len() > LONGEST {
         return Err(BadJws::Malformed("length"));
     }
@@ -180,7 +194,12 @@ fn parts(token: &str) -> Result<(&str, Header, Map<String, Value>, Vec<u8>), Bad
         serde_json::from_slice(&decode(header)?).map_err(|_| BadJws::Malformed("header"))?;
     let claims =
         serde_json::from_slice(&decode(claims)?).map_err(|_| BadJws::Malformed("claims"))?;
-    Ok((signed, header, claims, decode(signature)?))
+    Ok(Parts {
+        signed,
+        header,
+        claims,
+        signature: decode(signature)?,
+    })
 }
 
 #[cfg(test)]

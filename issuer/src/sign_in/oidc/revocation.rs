@@ -29,7 +29,8 @@ pub fn check_caller(
         return Err(BadClaims::Type);
     }
     let claims = &signed.claims;
-    if !is_for(claims, endpoint) && !(is_typed && is_for(claims, client_id)) {
+    let is_for_us = is_for(claims, endpoint) || (is_typed && is_for(claims, client_id));
+    if !is_for_us {
         return Err(BadClaims::Audience);
     }
     Stamp::read(claims, now)
