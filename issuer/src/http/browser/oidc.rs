@@ -55,7 +55,7 @@ struct BeginQuery {
     operation_id = "beginProviderSignIn",
     tag = "providers",
     security(()),
-    params(("provider" = Name, Path, description = "The provider's name."), BeginQuery),
+    params(("provider" = inline(Name), Path, description = "The provider's name."), BeginQuery),
     responses(
         (
             status = 303,
@@ -105,7 +105,7 @@ async fn begin(
     tag = "providers",
     security(()),
     params(
-        ("provider" = Name, Path, description = "The provider's name."),
+        ("provider" = inline(Name), Path, description = "The provider's name."),
         ("state" = Option<String>, Query, description = "Which sign-in this answers (RFC 6749 §4.1.2)."),
         ("code" = Option<String>, Query, description = "What is exchanged for tokens."),
         ("error" = Option<String>, Query, description = "Why there is no code (RFC 6749 §4.1.2.1)."),

@@ -48,7 +48,7 @@ struct LogoutForm {
     operation_id = "backchannelLogout",
     tag = "providers",
     security(()),
-    params(("provider" = Name, Path, description = "The provider's name.")),
+    params(("provider" = inline(Name), Path, description = "The provider's name.")),
     request_body(content = LogoutForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The sessions have ended, or there were none."),

@@ -64,7 +64,7 @@ enum RevocationRequest {
     operation_id = "revokeEverythingOfPerson",
     tag = "providers",
     security(("bearer" = [])),
-    params(("provider" = Name, Path, description = "The provider's name.")),
+    params(("provider" = inline(Name), Path, description = "The provider's name.")),
     request_body = RevocationRequest,
     responses(
         (status = 204, description = "Everything has ended."),
