@@ -78,13 +78,15 @@ impl Accounts<'_> {
         if !once::spend(&mut tx, Purpose::SignIn, &pending.state, until).await? {
             return Ok(Some(Entry::Replayed));
         }
+        // The address before the identity: who sees what a faster sign-in of the same person has committed sees both, and
+        // does not take the account for a stranger's.
+        let holder = match &person.email {
+            Some(email) => identities::holder(&mut tx, email).await?,
+            None => None,
+        };
         let known = Known {
             identity: identities::find(&mut tx, &person.identity).await?,
-            holder: match &person.email {
-                Some(email) => identities::holder(&mut tx, email).await?,
-                None => None,
-            }
-            .map(|(user, address_is_proven)| Holder {
+            holder: holder.map(|(user, address_is_proven)| Holder {
                 user,
                 address_is_proven,
             }),
