@@ -172,7 +172,6 @@ pub(super) async fn page(
         ),
         refusals::Unauthenticated,
         refusals::Conflict,
-        refusals::RateLimited,
     ),
 )]
 pub(super) async fn sign_in(

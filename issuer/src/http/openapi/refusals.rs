@@ -96,7 +96,14 @@ impl Refusal {
                 "WWW-Authenticate",
                 header("What it asks for (RFC 6750 §3)."),
             ),
-            429 | 503 => answer.header("Retry-After", header("Seconds.")),
+            429 => answer
+                .header("Retry-After", header("Seconds."))
+                .header(
+                    "RateLimit",
+                    header("What is left (draft-ietf-httpapi-ratelimit-headers)."),
+                )
+                .header("RateLimit-Policy", header("The whole allowance.")),
+            503 => answer.header("Retry-After", header("Seconds.")),
             _ => answer,
         }
         .build()
@@ -127,6 +134,7 @@ fn add_common(operation: &mut Operation) {
     }
     add::<BadRequest>(operation);
     add::<TooLarge>(operation);
+    add::<RateLimited>(operation);
     add::<Internal>(operation);
     add::<BadGateway>(operation);
     add::<Unavailable>(operation);
