@@ -39,6 +39,7 @@ fn from_browsers() -> OpenApiRouter<Arc<Services>> {
 
 /// What the public and the edges may call.
 pub(crate) fn public(services: Arc<Services>) -> Router {
+    browser::prepare();
     let document = Document::new(site().into_openapi(), &services.config.public_url);
     let no_such_method = async || Failure::MethodNotAllowed;
     let (guarded, _) = from_browsers().merge(edge::routes()).split_for_parts();

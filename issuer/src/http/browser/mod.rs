@@ -21,6 +21,13 @@ use utoipa_axum::routes;
 
 use crate::services::Services;
 
+/// Does once what no request should wait for.
+pub(super) fn prepare() {
+    if !device::prepare() {
+        tracing::error!("the patterns of browsers cannot be read: devices have no names");
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .routes(routes!(login::page, login::sign_in))
