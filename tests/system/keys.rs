@@ -303,3 +303,83 @@ async fn where_no_signing_key_can_be_opened_the_issuer_says_which_and_makes_none
     assert_eq!(rows(&system).await?, before);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_administrator_lists_rotates_and_withdraws_keys() -> Result<()> {
+    let system = System::start().await?;
+    let (ada, bob) = (system.login(&ADA).await?, system.login(&BOB).await?);
+    let old = signed_by(&bob)?;
+    let list = async |client: &Client| client.get("/auth/admin/keys").await;
+    let listed = list(&ada).await?.expect(200)?.json()?;
+    assert_eq!(
+        (&listed[0]["kid"], &listed[0]["state"]),
+        (&json!(old), &json!("active"))
+    );
+
+    let rotated = ada
+        .post("/auth/admin/keys/rotate")
+        .await?
+        .expect(200)?
+        .json()?;
+    let listed = list(&ada).await?.expect(200)?.json()?;
+    assert_eq!(
+        (&listed[1]["kid"], &listed[1]["state"]),
+        (&rotated["kid"], &json!("next"))
+    );
+    assert_eq!(listed[1]["activates_at"], rotated["activates_at"]);
+
+    let revoke = format!("/auth/admin/keys/{old}/revoke");
+    let unknown = ada.post("/auth/admin/keys/none/revoke").await?;
+    unknown.expect_problem(404, "not_found")?;
+    let revoked = ada.post(&revoke).await?.expect(200)?.json()?;
+    let created = revoked["created"]
+        .as_str()
+        .context("a key that signs now")?;
+    until("the issuer to sign with another key", SOON, async || {
+        bob.refresh().await.is_ok() && signed_by(&bob).is_ok_and(|kid| kid == created)
+    })
+    .await?;
+    bob.get("/api/x").await?.expect(200)?;
+    ada.refresh().await?.expect(200)?;
+    let again = ada.post(&revoke).await?;
+    again.expect_problem(404, "not_found")?;
+
+    let mut db = system.db.connect().await?;
+    let said = "select count(*) from events e join users u on u.id = e.user_id
+                where u.email = $1 and e.ip is not null and e.kind in ('key_created', 'key_revoked')";
+    let said: i64 = sqlx::query_scalar(said)
+        .bind(ADA.email)
+        .fetch_one(&mut db)
+        .await?;
+    assert_eq!(said, 3, "two made, one withdrawn, by Ada");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_else_touches_a_key() -> Result<()> {
+    let system = System::start().await?;
+    let (ada, bob, stranger) = (
+        system.login(&ADA).await?,
+        system.login(&BOB).await?,
+        system.client()?,
+    );
+    let kid = signed_by(&bob)?;
+    let revoke = format!("/auth/admin/keys/{kid}/revoke");
+    for path in ["/auth/admin/keys/rotate", revoke.as_str()] {
+        stranger.post(path).await?.expect(401)?;
+        bob.post(path).await?.expect_problem(403, "forbidden")?;
+    }
+    bob.get("/auth/admin/keys")
+        .await?
+        .expect_problem(403, "forbidden")?;
+    // What changes something wants a sign-in of the last ten minutes.
+    system.advance(11 * MINUTE).await?;
+    ada.get("/auth/admin/keys").await?.expect(200)?;
+    for path in ["/auth/admin/keys/rotate", revoke.as_str()] {
+        ada.post(path)
+            .await?
+            .expect_problem(401, "step_up_required")?;
+    }
+    assert_eq!(rows(&system).await?, BTreeSet::from([kid]));
+    Ok(())
+}

@@ -4,6 +4,7 @@ mod caller;
 mod changes;
 mod cursor;
 mod everyone;
+mod keys;
 mod status;
 mod users;
 mod view;
@@ -25,5 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(changes::enable))
         .routes(routes!(changes::invite))
         .routes(routes!(everyone::revoke_everyone))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::rotate))
         .routes(routes!(status::status))
 }

@@ -3,12 +3,13 @@
 use serde::Serialize;
 use shared::key::SigningKey;
 use shared::time::UnixMillis;
+use utoipa::ToSchema;
 
 use super::stored::{Stored, StoredKey};
 use crate::time::rfc3339;
 
 /// Where a key stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
     /// Published, and signs nothing yet.
@@ -34,7 +35,8 @@ impl KeyState {
 }
 
 /// A key, without its secret. Times are RFC 3339; a configured key has none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SigningKeyListed)]
 pub struct Listed {
     /// Its name in tokens.
     pub kid: String,

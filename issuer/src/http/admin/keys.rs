@@ -1,0 +1,126 @@
+//! The keys that sign tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::caller::{Administrator, RecentAdministrator};
+use crate::fault::Fault;
+use crate::http::error::Failure;
+use crate::http::extract::Client;
+use crate::http::moment::Moment;
+use crate::http::openapi::refusals;
+use crate::services::Services;
+use crate::store::events::{Event, Kind};
+use crate::token::keyring::{KeyringError, Listed};
+
+/// The keys, oldest first.
+///
+/// Where each stands in its life, and when that changes.
+#[utoipa::path(
+    get,
+    path = "/auth/admin/keys",
+    operation_id = "listKeys",
+    tag = "administration",
+    responses((status = 200, description = "The keys, without their secrets.", body = Vec<Listed>)),
+)]
+pub(super) async fn list(
+    State(services): State<Arc<Services>>,
+    Administrator(me): Administrator,
+) -> Result<Json<Vec<Listed>>, Failure> {
+    let keys = services.keyring.list(&services.store, me.now).await;
+    Ok(Json(keys.map_err(failure)?))
+}
+
+/// A key that was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Rotated {
+    kid: String,
+    /// When it begins to sign.
+    activates_at: Moment,
+}
+
+/// Makes a successor now.
+///
+/// It signs once every edge knows it. With `JWT_SECRET` there is none to make.
+#[utoipa::path(
+    post,
+    path = "/auth/admin/keys/rotate",
+    operation_id = "rotateKeys",
+    tag = "administration",
+    responses((status = 200, description = "The next key.", body = Rotated), refusals::NotFound),
+)]
+pub(super) async fn rotate(
+    State(services): State<Arc<Services>>,
+    client: Client,
+    RecentAdministrator(me): RecentAdministrator,
+) -> Result<Json<Rotated>, Failure> {
+    let from = Event {
+        user: Some(me.user.id),
+        ..client.event(Kind::KeyCreated)
+    };
+    let rotated = services
+        .keyring
+        .rotate(&services.store, &from, me.now)
+        .await;
+    let (kid, activates_at) = rotated.map_err(failure)?;
+    Ok(Json(Rotated {
+        kid,
+        activates_at: Moment(activates_at),
+    }))
+}
+
+/// A key that was withdrawn.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Revoked {
+    revoked: String,
+    /// The key that was made because no other one signed.
+    created: Option<String>,
+}
+
+/// Withdraws a key, where it may have been stolen.
+///
+/// Edges refuse what it has signed within the bound of revocations; sessions stand, and get a token under another key.
+#[utoipa::path(
+    post,
+    path = "/auth/admin/keys/{kid}/revoke",
+    operation_id = "revokeKey",
+    tag = "administration",
+    params(("kid" = String, Path, description = "Its name, as the list shows it.")),
+    responses((status = 200, description = "It is withdrawn.", body = Revoked), refusals::NotFound),
+)]
+pub(super) async fn revoke(
+    State(services): State<Arc<Services>>,
+    client: Client,
+    RecentAdministrator(me): RecentAdministrator,
+    kid: Result<Path<String>, PathRejection>,
+) -> Result<Json<Revoked>, Failure> {
+    let Path(revoked) = kid.map_err(|_| Failure::NotFound)?;
+    // No name of ours has one, and Postgres takes none.
+    if revoked.contains('\0') {
+        return Err(Failure::NotFound);
+    }
+    let from = Event {
+        user: Some(me.user.id),
+        ..client.event(Kind::KeyRevoked)
+    };
+    let (keyring, store) = (&services.keyring, &services.store);
+    let created = keyring.revoke(store, &revoked, &from, me.now).await;
+    let created = created.map_err(failure)?;
+    Ok(Json(Revoked { revoked, created }))
+}
+
+/// A key that there is not, or keys that are configured, are no such thing.
+fn failure(error: KeyringError) -> Failure {
+    match error {
+        KeyringError::Unknown(_) | KeyringError::Configured => Failure::NotFound,
+        KeyringError::Store(_)
+        | KeyringError::Entropy(_)
+        | KeyringError::Sealed(_)
+        | KeyringError::None => Fault::from(error).into(),
+    }
+}
