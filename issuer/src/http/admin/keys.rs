@@ -90,7 +90,10 @@ pub(super) struct Revoked {
     path = "/auth/admin/keys/{kid}/revoke",
     operation_id = "revokeKey",
     tag = "administration",
-    params(("kid" = String, Path, description = "Its name, as the list shows it.")),
+    params((
+        "kid" = String, Path, description = "Its name, as the list shows it.",
+        pattern = "^[A-Za-z0-9-]{1,64}$", example = "1764000000-0123abcd",
+    )),
     responses((status = 200, description = "It is withdrawn.", body = Revoked), refusals::NotFound),
 )]
 pub(super) async fn revoke(

@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::content_type;
+use super::provider::name::Name;
 use crate::services::Services;
 pub(super) use schemas::Id;
 
@@ -90,6 +91,10 @@ fn described(mut api: OpenApi, public_url: &str) -> OpenApi {
         schemas::Problem::name().into_owned(),
         schemas::Problem::schema(),
     );
+    // Only parameters refer to it, which by itself makes it no component.
+    components
+        .schemas
+        .insert(Name::name().into_owned(), Name::schema());
     components.responses.extend(refusals::components());
     for (name, scheme) in security_schemes() {
         components.add_security_scheme(name, scheme);
