@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use serde::Serialize;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{Administrator, RecentAdministrator};
 use crate::fault::Fault;
 use crate::http::error::Failure;
-use crate::http::extract::Client;
+use crate::http::extract::{Client, Path};
 use crate::http::moment::Moment;
 use crate::http::openapi::refusals;
 use crate::services::Services;
@@ -74,6 +73,26 @@ pub(super) async fn rotate(
     }))
 }
 
+/// A name that a key can have. Whether there is one of that name is another question.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Kid(String);
+
+/// The text is no such name.
+#[derive(Debug, thiserror::Error)]
+#[error("must be up to 64 letters, digits and hyphens")]
+pub(super) struct NotAKid;
+
+impl TryFrom<String> for Kid {
+    type Error = NotAKid;
+
+    fn try_from(text: String) -> Result<Self, NotAKid> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+        is_name.then_some(Self(text)).ok_or(NotAKid)
+    }
+}
+
 /// A key that was withdrawn.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Revoked {
@@ -90,23 +109,15 @@ pub(super) struct Revoked {
     path = "/auth/admin/keys/{kid}/revoke",
     operation_id = "revokeKey",
     tag = "administration",
-    params((
-        "kid" = String, Path, description = "Its name, as the list shows it.",
-        pattern = "^[A-Za-z0-9-]{1,64}$", example = "1764000000-0123abcd",
-    )),
+    params(("kid" = String, Path, description = "Its name, as the list shows it.", pattern = "^[A-Za-z0-9-]{1,64}$", example = "1764000000-0123abcd")),
     responses((status = 200, description = "It is withdrawn.", body = Revoked), refusals::NotFound),
 )]
 pub(super) async fn revoke(
     State(services): State<Arc<Services>>,
     client: Client,
     RecentAdministrator(me): RecentAdministrator,
-    kid: Result<Path<String>, PathRejection>,
+    Path(Kid(revoked)): Path<Kid>,
 ) -> Result<Json<Revoked>, Failure> {
-    let Path(revoked) = kid.map_err(|_| Failure::NotFound)?;
-    // No name of ours has one, and Postgres takes none.
-    if revoked.contains('\0') {
-        return Err(Failure::NotFound);
-    }
     let from = Event {
         user: Some(me.user.id),
         ..client.event(Kind::KeyRevoked)
