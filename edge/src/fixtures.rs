@@ -83,6 +83,7 @@ pub(crate) fn token_of(issuer: &str, change: impl FnOnce(&mut Claims)) -> String
         auth_time: NOW.minus(Duration::from_secs(60)),
         ver: 1,
         roles: vec!["user".into()],
+        act: None,
     };
     change(&mut claims);
     token::mint(&claims, &key()).unwrap()

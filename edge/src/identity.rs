@@ -86,12 +86,15 @@ impl Identity {
     pub fn new(token: Verified<Claims>, config: &Config) -> Self {
         let claims = token.claims();
         let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
-        let headers = format!(
+        let mut headers = format!(
             "\n{}\n{user}\n{}\n{session}\n{}\n{roles}",
             header::USER,
             header::SESSION,
             header::ROLES
         );
+        if let Some(actor) = claims.act {
+            headers.push_str(&format!("\n{}\n{}", header::ACTOR, actor.sub));
+        }
         Self {
             headers,
             asserter: Asserter::new(&config.assertion_key.0, config.public.as_str(), claims),

@@ -45,6 +45,8 @@ pub struct Config {
     pub kv: Option<KvConfig>,
     /// `OIDC_<NAME>_…`, `MICROSOFT_…`, `GOOGLE_…`, in the order of names.
     pub providers: Vec<ProviderConfig>,
+    /// `EVENTS_KEPT`: how long the security log goes back.
+    pub events_kept: Duration,
     /// `LISTEN_ADDR`.
     pub listen_addr: SocketAddr,
     /// `ADMIN_LISTEN_ADDR`.
@@ -112,6 +114,7 @@ impl Config {
         let limits = LimitSettings::read(read);
         let kv = read_kv(read);
         let providers = oidc::read(read);
+        let events_kept = read.parsed("EVENTS_KEPT", Some("90d"), read::duration(DAY, 10 * YEAR));
         let listen_addr = read.parsed("LISTEN_ADDR", Some("127.0.0.1:8081"), read::address);
         let admin_listen_addr =
             read.parsed("ADMIN_LISTEN_ADDR", Some("127.0.0.1:9081"), read::address);
@@ -129,6 +132,7 @@ impl Config {
             limits: limits?,
             kv: kv?,
             providers: providers?,
+            events_kept: events_kept?,
             listen_addr: listen_addr?,
             admin_listen_addr: admin_listen_addr?,
         })

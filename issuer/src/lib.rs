@@ -1,8 +1,8 @@
 //! The issuer of Portcullis: it owns users, sessions, keys and revocations, and is the only one who makes tokens.
 //!
 //! Imports go down this list, never back up: [`cli`] → [`app`] → `http`, [`revoke::publish`] → [`services`] → [`account`],
-//! [`sign_in`], [`revoke::ending`] → [`token`], [`revoke::ledger`], [`limits`], [`sign_in::password`] → [`store`] → [`session`],
-//! [`config`]. Below all: [`time`] and [`entropy`], the only sources of time and chance.
+//! [`sign_in`], [`revoke::ending`] → [`token`], [`revoke::ledger`], [`limits`], [`sign_in::password`] → [`events`] → [`store`] →
+//! [`session`], [`config`]. Below all: [`time`] and [`entropy`], the only sources of time and chance.
 //!
 //! All SQL is in [`store`]. [`session`] decides and touches nothing. Status codes are chosen in `http/error.rs`.
 #![deny(missing_docs)]

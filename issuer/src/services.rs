@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::account::impersonation::Impersonations;
 use crate::account::users::Accounts;
 use crate::config::Config;
 use crate::events::By;
@@ -71,6 +72,16 @@ impl Services {
             clock: &self.clock,
             policy: &self.config.policy,
             by,
+        }
+    }
+
+    /// Acting as others.
+    pub const fn impersonations(&self) -> Impersonations<'_> {
+        Impersonations {
+            store: &self.store,
+            clock: &self.clock,
+            minter: &self.minter,
+            policy: &self.config.policy,
         }
     }
 

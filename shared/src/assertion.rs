@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::base64url;
-use crate::claims::{Claims, is_role};
+use crate::claims::{Actor, Claims, is_role};
 use crate::hmac_sha256::HmacKey;
 use crate::id::{SessionId, UserId};
 use crate::jws::UntrustedJws;
@@ -107,6 +107,7 @@ impl Asserter {
             sid: claims.sid,
             auth_time: claims.auth_time,
             roles: &claims.roles,
+            act: claims.act,
         };
         // Nothing in it can fail to be written; if it did, no origin would take the rest for an assertion.
         let mut payload = serde_json::to_string(&start).unwrap_or_default();
@@ -171,6 +172,7 @@ pub struct Identity {
     user: UserId,
     session: SessionId,
     roles: Vec<String>,
+    actor: Option<UserId>,
     auth_time: UnixTime,
     id: String,
 }
@@ -191,7 +193,12 @@ impl Identity {
         &self.roles
     }
 
-    /// When they last proved who they are.
+    /// Who acts as the user (`act`, RFC 8693 §4.1), where it is not the user.
+    pub const fn actor(&self) -> Option<UserId> {
+        self.actor
+    }
+
+    /// When they last proved who they are; 1970 where somebody else acts as them.
     pub const fn auth_time(&self) -> UnixTime {
         self.auth_time
     }
@@ -244,6 +251,7 @@ pub fn verify(
         user: said.sub,
         session: said.sid,
         roles: said.roles,
+        actor: said.act.map(|act| act.sub),
         auth_time: said.auth_time,
         id: said.jti,
     })
@@ -258,6 +266,8 @@ struct Start<'a> {
     sid: SessionId,
     auth_time: UnixTime,
     roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Actor>,
 }
 
 #[derive(Deserialize)]
@@ -268,6 +278,7 @@ struct Said {
     sid: SessionId,
     auth_time: UnixTime,
     roles: Vec<String>,
+    act: Option<Actor>,
     jti: String,
     iat: UnixTime,
     exp: UnixTime,

@@ -1,12 +1,15 @@
 //! What an access token says (RFC 9068 §2.2, RFC 7519 §4.1).
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{SessionId, TokenId, UserId};
 use crate::time::UnixTime;
 
-/// The claims of an access token. Every one is required and has exactly this JSON type; members that are not listed
-/// are ignored, so that a newer issuer can serve older edges.
+/// The claims of an access token. Every one but `act` is required, and each has exactly this JSON type; members that are not
+/// listed are ignored, so that a newer issuer can serve older edges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Issuer: `PUBLIC_URL`.
@@ -31,6 +34,49 @@ pub struct Claims {
     pub ver: u32,
     /// What the user may do: names as [`is_role`] accepts them.
     pub roles: Vec<String>,
+    /// Who acts as the user (RFC 8693 §4.1). Absent where the user acts themselves, which is nearly always.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub act: Option<Actor>,
+}
+
+/// Who acts as somebody else: one user. No chain of actors is ever written, and none is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Actor {
+    /// The acting user.
+    pub sub: UserId,
+}
+
+/// Strictly: an object with this one member, once. (What serde derives would take a list, too.)
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Actor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with sub")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Actor, A::Error> {
+                let first = map.next_entry::<String, UserId>()?;
+                let (name, sub) = first.ok_or_else(|| A::Error::missing_field("sub"))?;
+                if name != "sub" || map.next_key::<String>()?.is_some() {
+                    return Err(A::Error::custom("it has sub, once, and nothing else"));
+                }
+                Ok(Actor { sub })
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A member that is there has a value: `null` is refused.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Actor>, D::Error> {
+    Actor::deserialize(deserializer).map(Some)
 }
 
 /// Whether `name` can be a role: 1 to 64 of `a-z 0-9 _ - . :`. Roles travel in a header, separated by commas.

@@ -203,6 +203,7 @@ mod tests {
             auth_time: NOW,
             ver: 4,
             roles: vec!["admin".into(), "user".into()],
+            act: None,
         }
     }
 
@@ -458,6 +459,47 @@ mod tests {
             check_time(&token, NOW.minus(SKEW + Duration::from_secs(1))),
             Err(Rejection::NotYetValid)
         );
+    }
+
+    #[test]
+    fn an_actor_is_one_user_and_nothing_else() {
+        let acted = Claims {
+            act: Some(crate::claims::Actor {
+                sub: UserId::from_bytes([9; 16]),
+            }),
+            ..claims()
+        };
+        let payload = serde_json::to_value(&acted).unwrap();
+        assert_eq!(
+            payload["act"],
+            serde_json::json!({"sub": "CQkJCQkJCQkJCQkJCQkJCQ"})
+        );
+        let plain = serde_json::to_value(claims()).unwrap();
+        assert!(
+            plain.get("act").is_none(),
+            "who acts themselves has no actor"
+        );
+        let token = mint(&acted, &eddsa()).unwrap();
+        assert_eq!(verify(&token, &keys(), &EXPECTED).unwrap().claims(), &acted);
+        let id = r#""CQkJCQkJCQkJCQkJCQkJCQ""#;
+        for act in [
+            "null".to_owned(),
+            id.to_owned(),
+            "{}".to_owned(),
+            "[]".to_owned(),
+            r#"{"sub":null}"#.to_owned(),
+            r#"{"sub":"somebody"}"#.to_owned(),
+            format!("[{id}]"),
+            format!(r#"{{"sub":{id},"sub":{id}}}"#),
+            format!(r#"{{"sub":{id},"act":{{"sub":{id}}}}}"#),
+            format!(r#"{{"sub":{id},"iss":"https://other.test"}}"#),
+        ] {
+            let payload = plain
+                .to_string()
+                .replacen('{', &format!(r#"{{"act":{act},"#), 1);
+            let token = signed(&good_header(), &payload);
+            assert_eq!(rejection(&token), Rejection::Malformed("claims"), "{act}");
+        }
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub mod header {
     pub const SESSION: &str = "portcullis-session";
     /// To the origin: the roles, separated by commas.
     pub const ROLES: &str = "portcullis-roles";
-    /// To the origin: the three above, signed and bound to the request: see [`assertion`](crate::assertion).
+    /// To the origin: the id of whoever acts as the user; absent where the user acts themselves.
+    pub const ACTOR: &str = "portcullis-actor";
+    /// To the origin: the four above, signed and bound to the request: see [`assertion`](crate::assertion).
     pub const ASSERTION: &str = "portcullis-assertion";
 }
 

@@ -45,6 +45,7 @@ fn verified_token() -> impl Strategy<Value = Verified<Claims>> {
             auth_time: UnixTime::from_secs(0),
             ver,
             roles: vec![],
+            act: None,
         };
         let token = token::mint(&claims, &SigningKey::hs256(&secret())).unwrap();
         token::verify(&token, &keys(), &EXPECTED).unwrap()

@@ -199,6 +199,7 @@ impl Forger {
             auth_time: UnixTime::from_secs(0),
             ver: 1,
             roles: vec!["user".to_owned()],
+            act: None,
         };
         Ok(Self {
             asserter: Asserter::new(&key, site, &claims),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use harness::system::settings::issuer_config;
 use harness::system::{ADA, Account, BOB, Client, Method, System, issuer_program};
+use issuer::events::By;
 use issuer::revoke::ending::end_everyone;
 use issuer::session::EndReason;
-use issuer::store::events::{Event, Kind};
 use issuer::store::{Store, sessions};
 use issuer::time::Clock;
 use shared::claims::Claims;
@@ -69,7 +69,7 @@ async fn everyone_is_signed_out_with_one_revocation() -> Result<()> {
     );
     let mut db = system.db.connect().await?;
     let events: Vec<String> =
-        sqlx::query_scalar("select detail from events where kind = 'everyone_ended'")
+        sqlx::query_scalar("select detail->>'sessions' from events where kind = 'everyone_ended'")
             .fetch_all(&mut db)
             .await?;
     assert_eq!(events, ["2"]);
@@ -85,8 +85,7 @@ async fn whoever_signs_in_after_that_is_in_though_the_clocks_differ() -> Result<
     let policy = issuer_config(system.issuers[0].settings())?.policy;
     // Three seconds ahead of the issuer that signs people in.
     let ahead = Clock::manual(Arc::new(AtomicI64::new(3_000)));
-    let from = Event::new(Kind::EveryoneEnded);
-    end_everyone(&store, &ahead, &policy, &from).await?;
+    end_everyone(&store, &ahead, &policy, By::CLI).await?;
     store.close().await;
     let after = system.login(&ADA).await?;
     until_published(&system).await?;
@@ -234,7 +233,7 @@ async fn one_token_is_revoked_and_its_session_goes_on() -> Result<()> {
     assert_eq!(standing(&system, &next)?, Standing::Good);
     let mut db = system.db.connect().await?;
     let event: String =
-        sqlx::query_scalar("select detail from events where kind = 'token_revoked'")
+        sqlx::query_scalar("select detail->>'jti' from events where kind = 'token_revoked'")
             .fetch_one(&mut db)
             .await?;
     assert_eq!(event, jti);

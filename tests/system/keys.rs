@@ -345,7 +345,7 @@ async fn an_administrator_lists_rotates_and_withdraws_keys() -> Result<()> {
     again.expect_problem(404, "not_found")?;
 
     let mut db = system.db.connect().await?;
-    let said = "select count(*) from events e join users u on u.id = e.user_id
+    let said = "select count(*) from events e join users u on u.id = e.actor_id
                 where u.email = $1 and e.ip is not null and e.kind in ('key_created', 'key_revoked')";
     let said: i64 = sqlx::query_scalar(said)
         .bind(ADA.email)

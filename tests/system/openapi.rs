@@ -11,9 +11,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use harness::process::{self, Finished, serial};
 use harness::setup::{ApiTools, api_tools};
-use harness::system::{ADA, System};
+use harness::system::{ADA, BOB, System};
 use harness::workspace;
 use serde_json::Value;
+
+use crate::support::operator;
+use crate::wire::of_session;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -43,6 +46,15 @@ async fn every_answer_is_as_the_description_says() -> Result<()> {
         .setting("MAX_CONCURRENT_SESSIONS", "100")
         .start()
         .await?;
+    let grant = [
+        "users",
+        "grant",
+        "--email",
+        ADA.email,
+        "--role",
+        "impersonate",
+    ];
+    operator(&system, &grant).await?;
     let (text, api) = description(&system).await?;
     let folder = folder()?;
     std::fs::write(folder.join("openapi.json"), text)?;
@@ -118,6 +130,10 @@ async fn try_out(system: &System, folder: &Path) -> Result<Finished> {
         .env("SITE", system.public_url())
         .env("EMAIL", ADA.email)
         .env("PASSWORD", ADA.password)
+        .env(
+            "USER_ID",
+            of_session(&system.login(&BOB).await?, "/user/id").await?,
+        )
         .env("NO_PROXY", "localhost")
         // It keeps things where it runs.
         .current_dir(folder);

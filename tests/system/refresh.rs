@@ -98,7 +98,7 @@ async fn a_stolen_token_used_again_ends_the_session_for_thief_and_owner() -> Res
         .await?;
     assert_eq!(reason, "refresh_reused");
     let events: i64 = sqlx::query_scalar(
-        "select count(*) from events where kind = 'session_ended' and detail = 'refresh_reused'",
+        "select count(*) from events where kind = 'session_ended' and detail->>'reason' = 'refresh_reused'",
     )
     .fetch_one(&mut db)
     .await?;

@@ -17,11 +17,12 @@ const OURS: [&str; 4] = [
     "portcullis-roles",
     "portcullis-assertion",
 ];
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "User",
     "Session",
     "Roles",
     "Assertion",
+    "Actor",
     "Edge-Token",
     "Client-Ip",
     "Groups",
@@ -29,7 +30,7 @@ const NAMES: [&str; 9] = [
     "",
 ];
 
-/// Other ways to write a header's name: of 9 names each.
+/// Other ways to write a header's name: of 10 names each.
 fn spellings(name: &str) -> Vec<String> {
     let alternating = name.char_indices().map(|(at, char)| match at % 2 {
         0 => char.to_ascii_lowercase(),
@@ -117,7 +118,7 @@ fn corpus() -> Vec<String> {
         .iter()
         .flat_map(|name| spellings(&format!("Portcullis-{name}")))
         .map(|name| format!("{name}: forged\r\n"));
-    let smuggled = NAMES[..4]
+    let smuggled = NAMES[..5]
         .iter()
         .flat_map(|name| smuggled(&format!("Portcullis-{name}")));
     spelled.chain(smuggled).collect()

@@ -58,6 +58,46 @@ fn the_origin_learns_who_it_is_and_can_check_it() {
     };
     let identity = assertion::verify(token, &[AssertionKey::from(&secret)], request, NOW).unwrap();
     assert_eq!(identity.roles(), ["admin", "user"]);
+    assert_eq!(identity.actor(), None);
+}
+
+#[test]
+fn the_origin_learns_who_acts_as_the_user() {
+    let actor = shared::id::UserId::from_bytes([9; 16]);
+    let (_, verified) =
+        fixtures::token(|claims| claims.act = Some(shared::claims::Actor { sub: actor }));
+    let config = fixtures::config();
+    let identity = Identity::new(verified, &config);
+    let target = Target::parse("https://site.test/app/x").unwrap();
+    let inbound = Inbound {
+        cookies: &cookie::read(""),
+        own_authorization: false,
+    };
+    let vouched = Vouched {
+        identity: &identity,
+        serial: fixtures::SERIAL,
+        now: NOW,
+    };
+    let onward = Onward::to_origin(&config, "GET", &target, inbound, Some(vouched));
+    let text = onward.encode();
+    let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    assert_eq!(lines[3..].len(), 1 + 4 * 2);
+    assert_eq!(
+        set(&lines, "portcullis-actor"),
+        Some("CQkJCQkJCQkJCQkJCQkJCQ")
+    );
+    assert_eq!(
+        set(&lines, "portcullis-user"),
+        Some("AQEBAQEBAQEBAQEBAQEBAQ")
+    );
+    let secret = RootSecret::parse(&fixtures::setting("ORIGIN_SECRET").unwrap()).unwrap();
+    let request = Request {
+        method: "GET",
+        site: "https://site.test",
+        path_and_query: "/app/x",
+    };
+    let said = assertion::verify(&lines[2], &[AssertionKey::from(&secret)], request, NOW).unwrap();
+    assert_eq!(said.actor(), Some(actor));
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub async fn accept<'a>(
         events::record(&mut tx, &by.event(kind).of(user.id), now).await?;
     }
     let reason = EndReason::PasswordChanged;
-    ending::end_all(&mut tx, user.id, None, reason, &by.from(), now).await?;
+    ending::end_all(&mut tx, user.id, None, reason, by, now).await?;
     Ok(tx.commit().await?)
 }
 

@@ -3,6 +3,7 @@
 mod administrators;
 mod checks;
 pub mod export;
+pub mod impersonation;
 pub mod import;
 pub mod invitations;
 pub mod line;

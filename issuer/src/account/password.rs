@@ -31,8 +31,8 @@ impl Accounts<'_> {
         users::set_password(&mut tx, user.id, &hash, now).await?;
         self.record(&mut tx, Kind::PasswordChanged, &user, now)
             .await?;
-        let (reason, from) = (EndReason::PasswordChanged, self.by.from());
-        ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
+        let (reason, by) = (EndReason::PasswordChanged, self.by);
+        ending::end_all(&mut tx, user.id, None, reason, by, now).await?;
         invitations::withdraw(&mut tx, user.id).await?;
         Ok(tx.commit().await?)
     }
@@ -88,7 +88,7 @@ pub async fn change(
     let event = by.event(Kind::PasswordChanged).of(user.id);
     events::record(&mut tx, &event.in_session(change.session), now).await?;
     let (keep, reason) = (Some(change.session), EndReason::PasswordChanged);
-    ending::end_all(&mut tx, user.id, keep, reason, &by.from(), now).await?;
+    ending::end_all(&mut tx, user.id, keep, reason, by, now).await?;
     invitations::withdraw(&mut tx, user.id).await?;
     Ok(tx.commit().await?)
 }

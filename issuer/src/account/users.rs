@@ -176,7 +176,7 @@ impl Accounts<'_> {
         keep_one(&mut tx, &user, roles.iter().any(|role| role == ADMIN)).await?;
         let now = self.clock.now();
         let ver = users::set_roles(&mut tx, user.id, &roles).await?;
-        ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
+        ending::announce_claims(&mut tx, &user, ver, self.policy, self.by, now).await?;
         let event = self.by.event(Kind::RolesChanged).of(user.id);
         events::record(&mut tx, &event.with("roles", roles.as_slice()), now).await?;
         tx.commit().await?;
@@ -198,9 +198,9 @@ impl Accounts<'_> {
         let access = Access::Disabled { since: now };
         let ver = users::set_access(&mut tx, user.id, access).await?;
         self.record(&mut tx, Kind::UserDisabled, &user, now).await?;
-        let (reason, from) = (EndReason::UserDisabled, self.by.from());
-        ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
-        ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
+        let (reason, by) = (EndReason::UserDisabled, self.by);
+        ending::end_all(&mut tx, user.id, None, reason, by, now).await?;
+        ending::announce_claims(&mut tx, &user, ver, self.policy, self.by, now).await?;
         invitations::withdraw(&mut tx, user.id).await?;
         tx.commit().await?;
         Ok(User {
@@ -237,8 +237,8 @@ impl Accounts<'_> {
     pub async fn end_sessions(&self, whose: Whose<'_>) -> Result<usize, AccountError> {
         let (mut tx, user) = self.locked("end sessions", whose, Takes::Nobody).await?;
         let now = self.clock.now();
-        let (reason, from) = (EndReason::Administrator, self.by.from());
-        let ended = ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
+        let (reason, by) = (EndReason::Administrator, self.by);
+        let ended = ending::end_all(&mut tx, user.id, None, reason, by, now).await?;
         tx.commit().await?;
         Ok(ended)
     }
@@ -253,11 +253,11 @@ impl Accounts<'_> {
         let (mut tx, user) = self.locked("delete user", whose, takes).await?;
         keep_one(&mut tx, &user, false).await?;
         let now = self.clock.now();
-        let (reason, from) = (EndReason::Administrator, self.by.from());
-        ending::end_all(&mut tx, user.id, None, reason, &from, now).await?;
+        let (reason, by) = (EndReason::Administrator, self.by);
+        ending::end_all(&mut tx, user.id, None, reason, by, now).await?;
         // Also what a session had given out that ended before: no token of theirs passes any more.
         let ver = user.ver.saturating_add(1);
-        ending::announce_claims(&mut tx, &user, ver, self.policy, now).await?;
+        ending::announce_claims(&mut tx, &user, ver, self.policy, self.by, now).await?;
         users::delete(&mut tx, user.id).await?;
         self.record(&mut tx, Kind::UserDeleted, &user, now).await?;
         events::forget(&mut tx, user.id).await?;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
+use crate::events;
 use crate::fault::Fault;
 use crate::http;
 use crate::revoke::publish;
@@ -93,6 +94,7 @@ impl App {
         if !missing.is_empty() {
             return Err(AppError::Unmigrated(missing));
         }
+        events::make_weeks(&store, clock.now()).await?;
         let kv = config.kv.as_ref().map(KvClient::new).transpose()?;
         let public = bind(config.listen_addr).await?;
         let admin = bind(config.admin_listen_addr).await?;

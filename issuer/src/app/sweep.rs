@@ -7,8 +7,11 @@ use shared::time::UnixMillis;
 use tokio::time::sleep;
 
 use crate::entropy;
+use crate::events;
+use crate::revoke::ending::note_run_out;
 use crate::services::Services;
-use crate::store::{Store, StoreError, attempts, events, invitations, once, revocations, sessions};
+use crate::session::policy::Policy;
+use crate::store::{Store, StoreError, attempts, invitations, once, revocations, sessions};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -19,20 +22,19 @@ const BATCH: i64 = 500;
 /// How long a session is remembered after its end, for whoever looks into what happened.
 pub const SESSIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long the security log goes back.
-pub const EVENTS_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// How many rows went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
+    /// Sessions whose time had run out, which is noted now.
+    pub run_out: u64,
     /// Sessions that ended or ran out long ago.
     pub sessions: u64,
     /// Revocations of tokens that have all expired.
     pub revocations: u64,
     /// Invitations that have expired.
     pub invitations: u64,
-    /// Old lines of the security log.
-    pub events: u64,
+    /// Weeks of the security log.
+    pub weeks: u64,
     /// Allowances that are whole again.
     pub attempts: u64,
     /// What serves once and has expired.
@@ -44,20 +46,34 @@ pub async fn run(services: Arc<Services>) {
     loop {
         sleep(INTERVAL.mul_f64(0.5 + entropy::jitter())).await;
         services.limits.addresses.forget_idle();
-        match once(&services.store, services.clock.now()).await {
+        let (store, now) = (&services.store, services.clock.now());
+        // First, and by itself: without them nothing else can be done.
+        if let Err(error) = events::make_weeks(store, now).await {
+            tracing::error!(%error, "making partitions for events");
+        }
+        match once(
+            store,
+            &services.config.policy,
+            services.config.events_kept,
+            now,
+        )
+        .await
+        {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept {
+                run_out,
                 sessions,
                 revocations,
                 invitations,
-                events,
+                weeks,
                 attempts,
                 spent,
             }) => tracing::info!(
+                run_out,
                 sessions,
                 revocations,
                 invitations,
-                events,
+                weeks,
                 attempts,
                 spent,
                 "swept"
@@ -67,34 +83,44 @@ pub async fn run(services: Arc<Services>) {
     }
 }
 
-/// Deletes everything that is due at `now`.
+/// Deletes everything that is due at `now`. Events go by whole weeks, once the last of a week is older than `events_kept`.
 ///
 /// # Errors
 /// [`StoreError`]; what was deleted until then stays deleted.
-pub async fn once(store: &Store, now: UnixMillis) -> Result<Swept, StoreError> {
-    let before = |kept: Duration| {
-        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-        UnixMillis::from_millis(now.millis().saturating_sub(kept))
-    };
+pub async fn once(
+    store: &Store,
+    policy: &Policy,
+    events_kept: Duration,
+    now: UnixMillis,
+) -> Result<Swept, StoreError> {
     let mut swept = Swept::default();
+    // First: what is deleted below has its end in the log.
+    loop {
+        let noted = note_run_out(store, policy, BATCH, now).await?;
+        swept.run_out += noted;
+        if noted == 0 {
+            break;
+        }
+    }
     loop {
         let mut conn = store.conn().await?;
         let batch = Swept {
-            sessions: sessions::delete_dead(&mut conn, before(SESSIONS_KEPT), BATCH).await?,
+            sessions: sessions::delete_dead(&mut conn, now.minus(SESSIONS_KEPT), BATCH).await?,
             revocations: revocations::delete_expired(&mut conn, now, BATCH).await?,
             invitations: invitations::delete_expired(&mut conn, now, BATCH).await?,
-            events: events::delete_old(&mut conn, before(EVENTS_KEPT), BATCH).await?,
             attempts: attempts::delete_whole(&mut conn, now, BATCH).await?,
             spent: once::delete_expired(&mut conn, now, BATCH).await?,
+            ..Swept::default()
         };
         if batch == Swept::default() {
-            return Ok(swept);
+            break;
         }
         swept.sessions += batch.sessions;
         swept.revocations += batch.revocations;
         swept.invitations += batch.invitations;
-        swept.events += batch.events;
         swept.attempts += batch.attempts;
         swept.spent += batch.spent;
     }
+    swept.weeks = events::drop_before(store, now.minus(events_kept)).await?;
+    Ok(swept)
 }

@@ -16,7 +16,6 @@ use crate::events::By;
 use crate::revoke::ending::{end_everyone, end_one, revoke_token};
 use crate::services::Services;
 use crate::session::EndReason;
-use crate::store::events::{Event, Kind};
 use crate::store::{sessions as session_rows, users as user_rows};
 use crate::time::rfc3339;
 
@@ -203,8 +202,7 @@ pub(super) async fn sessions(
         }
         SessionsCommand::End { id: Some(id), .. } => {
             let id: SessionId = id.parse()?;
-            let from = Event::new(Kind::SessionEnded);
-            if !end_one(&services.store, id, EndReason::Administrator, &from, now).await? {
+            if !end_one(&services.store, id, EndReason::Administrator, By::CLI, now).await? {
                 return Err(CliError::NoSession);
             }
             if output.json {
@@ -213,8 +211,7 @@ pub(super) async fn sessions(
         }
         SessionsCommand::End { everyone: true, .. } => {
             let policy = &services.config.policy;
-            let from = Event::new(Kind::EveryoneEnded);
-            let ended = end_everyone(&services.store, &services.clock, policy, &from).await?;
+            let ended = end_everyone(&services.store, &services.clock, policy, By::CLI).await?;
             output.ended(ended);
         }
         SessionsCommand::End { email, .. } => {
@@ -237,7 +234,7 @@ pub(super) async fn tokens(
     let TokensCommand::Revoke { jti } = command;
     let token: TokenId = jti.parse()?;
     let (policy, now) = (&services.config.policy, services.clock.now());
-    revoke_token(&services.store, token, policy, now).await?;
+    revoke_token(&services.store, token, policy, By::CLI, now).await?;
     output.done();
     Ok(())
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::CliError;
 use super::output::Output;
+use crate::events::By;
 use crate::fault::Fault;
 use crate::services::Services;
-use crate::store::events::{Event, Kind};
 use crate::time::rfc3339;
 use crate::token::keyring::Listed;
 
@@ -37,8 +37,7 @@ pub(super) async fn run(
             output.lines(&lines, &json!(keys));
         }
         KeysCommand::Rotate => {
-            let from = Event::new(Kind::KeyCreated);
-            let rotated = keyring.rotate(store, &from, now).await;
+            let rotated = keyring.rotate(store, By::CLI, now).await;
             let (kid, activates_at) = rotated.map_err(Fault::from)?;
             let minutes = activates_at.since(now).as_secs() / 60;
             output.say(
@@ -47,8 +46,7 @@ pub(super) async fn run(
             );
         }
         KeysCommand::Revoke { kid } => {
-            let from = Event::new(Kind::KeyRevoked);
-            let revoked = keyring.revoke(store, &kid, &from, now).await;
+            let revoked = keyring.revoke(store, &kid, By::CLI, now).await;
             let created = revoked.map_err(Fault::from)?;
             let signs = created.iter().map(|created| format!("{created} signs now"));
             let lines = [format!("{kid} is withdrawn")].into_iter().chain(signs);

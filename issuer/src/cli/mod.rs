@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod events;
 mod keys;
 mod output;
 mod transfer;
@@ -17,6 +18,7 @@ use crate::account::import::ImportError;
 use crate::account::users::AccountError;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigErrors};
+use crate::events::make_weeks;
 use crate::fault::Fault;
 use crate::revoke::publish::{self, KvClient, KvError, PublishError};
 use crate::services::Services;
@@ -24,6 +26,7 @@ use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::time::Clock;
 use accounts::{SessionsCommand, TokensCommand, UsersCommand};
+use events::EventsCommand;
 use keys::KeysCommand;
 use output::Output;
 
@@ -60,6 +63,9 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// The security log
+    #[command(subcommand)]
+    Events(EventsCommand),
 }
 
 /// Why a command failed.
@@ -87,6 +93,8 @@ enum CliError {
     NoKv,
     #[error("no such session, or it has ended")]
     NoSession,
+    #[error("{0:?} is neither a moment such as 2026-11-28T18:00:00Z nor an age such as 7d")]
+    Moment(String),
     #[error(transparent)]
     Id(#[from] BadId),
     #[error("{0}")]
@@ -143,6 +151,7 @@ async fn execute(command: Command, output: Output) -> Result<(), CliError> {
         Command::Keys(command) => keys::run(command, &services().await?, output).await,
         Command::Users(command) => accounts::users(command, &services().await?, output).await,
         Command::Sessions(command) => accounts::sessions(command, &services().await?, output).await,
+        Command::Events(command) => events::run(command, &services().await?).await,
         Command::Tokens(command) => accounts::tokens(command, &services().await?, output).await,
     }
 }
@@ -172,7 +181,9 @@ async fn services() -> Result<Services, CliError> {
     if !missing.is_empty() {
         return Err(AppError::Unmigrated(missing).into());
     }
-    Ok(Services::new(config, Clock::system(), store).await?)
+    let clock = Clock::system();
+    make_weeks(&store, clock.now()).await?;
+    Ok(Services::new(config, clock, store).await?)
 }
 
 /// The environment; what is not UTF-8 is none of ours.

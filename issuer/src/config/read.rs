@@ -10,10 +10,11 @@ use shared::secret::RootSecret;
 /// Beginnings of names that belong to this program: one that is not known is a mistake, not somebody else's.
 ///
 /// (Not all of `GOOGLE_`: clouds set names such as GOOGLE_CLOUD_PROJECT themselves.)
-const PREFIXES: [&str; 16] = [
+const PREFIXES: [&str; 17] = [
     "ADMIN_LISTEN_",
     "EDGE_",
     "ENCRYPTION_",
+    "EVENTS_",
     "JWT_",
     "KV_",
     "LIMIT_",

@@ -42,7 +42,22 @@ fn the_required_settings_are_enough() {
     assert_eq!(config.policy.idle, DAY);
     assert_eq!(config.policy.max_sessions, 5);
     assert_eq!(config.policy.grace, Duration::from_secs(10));
+    assert_eq!(config.events_kept, 90 * DAY);
     assert!(config.kv.is_none() && config.jwt_secrets.is_none());
+}
+
+#[test]
+fn events_are_kept_for_a_day_to_ten_years() {
+    assert_eq!(with(&[("EVENTS_KEPT", "1d")]).unwrap().events_kept, DAY);
+    for (name, value) in [
+        ("EVENTS_KEPT", "23h"),
+        ("EVENTS_KEPT", "11y"),
+        ("EVENTS_KEPT", "90"),
+        ("EVENTS_KEEP", "90d"),
+    ] {
+        let problems = problems(&[(name, value)]);
+        assert!(problems[0].starts_with(name), "{problems:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
 use super::limit;
+use crate::account::impersonation::ImpersonationError;
 use crate::entropy::EntropyError;
 use crate::fault::{Fault, via_fault};
 use crate::limits::{Exceeded, Limit, Usage};
@@ -46,6 +47,10 @@ pub(super) enum Failure {
     Forbidden(&'static str),
     #[error("the sign-in is older than {} s", .0.as_secs())]
     StepUp(Duration),
+    #[error("somebody acts as the user, and this is for the user alone")]
+    Impersonated,
+    #[error(transparent)]
+    Impersonation(ImpersonationError),
     #[error("the limit of sessions is reached")]
     LimitReached,
     #[error(transparent)]
@@ -158,6 +163,12 @@ impl Failure {
                 Code::Conflict,
                 "A newer refresh token was given out.",
             ),
+            Self::Impersonated => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "Only the user themselves can do this.",
+            ),
+            Self::Impersonation(error) => impersonation_answer(error),
             Self::LimitReached => (
                 S::CONFLICT,
                 Code::Conflict,
@@ -237,6 +248,17 @@ impl Failure {
             ),
             Self::Page(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),
             Self::Fault(fault) => fault_answer(fault),
+        }
+    }
+
+    /// The word for it in the security log.
+    pub(super) const fn noted_as(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) | Self::Impersonation(ImpersonationError::NotAllowed) => "role",
+            Self::StepUp(_) => "step_up_required",
+            Self::Impersonated => "impersonated",
+            Self::Impersonation(ImpersonationError::Privileged) => "privileged_user",
+            _ => self.answer().1.as_str(),
         }
     }
 
@@ -329,6 +351,26 @@ fn challenge_of(error: &str, parameters: &str, code: Code) -> HeaderValue {
         r#"Bearer realm="portcullis", error="{error}", {parameters}error_description="{title}""#
     );
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
+}
+
+/// The part of the table for who may act as whom.
+const fn impersonation_answer(error: &ImpersonationError) -> (StatusCode, Code, &'static str) {
+    use StatusCode as S;
+    match error {
+        ImpersonationError::NotAllowed => (
+            S::FORBIDDEN,
+            Code::Forbidden,
+            "This account lacks a role that this needs.",
+        ),
+        ImpersonationError::Privileged => (
+            S::FORBIDDEN,
+            Code::Forbidden,
+            "Nobody can act as an administrator.",
+        ),
+        ImpersonationError::Unknown => (S::NOT_FOUND, Code::NotFound, ""),
+        ImpersonationError::Disabled => (S::CONFLICT, Code::Conflict, "This account is disabled."),
+        ImpersonationError::Fault(fault) => fault_answer(fault),
+    }
 }
 
 /// The part of the table for what goes wrong on our side.

@@ -5,11 +5,11 @@ mod input;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
 use shared::cookie::{self, Found};
-use shared::id::SessionId;
+use shared::id::{SessionId, UserId};
 use shared::key::KeySet;
 use shared::time::UnixMillis;
 use shared::wire::edge_token_matches;
@@ -18,40 +18,29 @@ use shared::{token, wire, within};
 pub(super) use input::{Json, Path, Query, from_json};
 
 use super::error::Failure;
-use crate::events::{Actor, By};
+use crate::events::{self, Actor, By, Event, Kind, MAX_USER_AGENT, plain};
 use crate::services::Services;
 use crate::session::{Requester, Session, State};
-use crate::store::events::{Event, Kind};
 use crate::store::users::{Access, User};
-use crate::store::{revocations, sessions};
-
-/// Characters of a user agent that are kept.
-const MAX_USER_AGENT: usize = 512;
+use crate::store::{StoreError, revocations, sessions};
 
 /// Who is calling, as far as the connection tells.
 pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     pub(super) user_agent: String,
+    /// Method and route of the request, without anything that the client chose.
+    pub(super) call: String,
     /// Whether an edge asks in the middle of this client's request.
     pub(super) requester: Requester,
 }
 
 impl Client {
-    /// `actor`, from here: for what they do.
+    /// `actor`, from here: for what they do. See [`SignedIn::actor`].
     pub(super) const fn by(&self, actor: Actor) -> By<'_> {
         By {
             actor,
             ip: self.ip,
             user_agent: self.user_agent.as_str(),
-        }
-    }
-
-    /// An event that this client brings about.
-    pub(super) const fn event(&self, kind: Kind) -> Event<'_> {
-        Event {
-            ip: self.ip,
-            user_agent: self.user_agent.as_str(),
-            ..Event::new(kind)
         }
     }
 }
@@ -69,14 +58,12 @@ impl FromRequestParts<Arc<Services>> for Client {
             .headers
             .get(header::USER_AGENT)
             .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let route = parts.extensions.get::<MatchedPath>();
+        let route = route.map_or("none", MatchedPath::as_str);
         Ok(Self {
+            call: format!("{} {route}", parts.method),
             ip: client_ip(&parts.headers, &parts.extensions, services),
-            user_agent: user_agent
-                .unwrap_or_default()
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(MAX_USER_AGENT)
-                .collect(),
+            user_agent: plain(&user_agent.unwrap_or_default(), MAX_USER_AGENT),
             requester: if is_renewal {
                 Requester::Edge
             } else {
@@ -249,9 +236,74 @@ pub(super) struct SignedIn {
 }
 
 impl SignedIn {
-    /// Who does what this session is used for.
-    pub(super) const fn actor(&self) -> Actor {
-        Actor::User(self.user.id)
+    /// Who does what this session is used for: its user, or whoever acts as the user in it.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::User(self.session.actor.unwrap_or(self.user.id))
+    }
+
+    /// Only the user themselves goes on: nobody who acts as them makes a sensitive call.
+    ///
+    /// # Errors
+    /// [`Failure::Impersonated`], which is noted.
+    pub(super) async fn themselves(
+        self,
+        services: &Services,
+        client: &Client,
+    ) -> Result<Self, Failure> {
+        match self.session.actor {
+            None => Ok(self),
+            Some(_) => Err(self.refused(services, client, Failure::Impersonated).await),
+        }
+    }
+
+    /// Notes in the security log that they asked for what they may not do, and gives the refusal back.
+    pub(super) async fn refused(
+        &self,
+        services: &Services,
+        client: &Client,
+        failure: Failure,
+    ) -> Failure {
+        let about = self.user.id;
+        self.refused_about(about, services, client, failure).await
+    }
+
+    /// The same, where it was to be done to `about`.
+    pub(super) async fn refused_about(
+        &self,
+        about: UserId,
+        services: &Services,
+        client: &Client,
+        failure: Failure,
+    ) -> Failure {
+        let event = client.by(self.actor()).event(Kind::AccessRefused);
+        let event = event.of(about).in_session(self.session.id);
+        let event = event
+            .with("reason", failure.noted_as())
+            .with("call", client.call.as_str());
+        match note(services, &event, self.now).await {
+            Ok(()) => failure,
+            Err(fault) => fault.into(),
+        }
+    }
+}
+
+async fn note(services: &Services, event: &Event<'_>, now: UnixMillis) -> Result<(), StoreError> {
+    events::record(&mut *services.store.conn().await?, event, now).await
+}
+
+/// A signed-in user who is there themselves: nobody who acts as them. Needed for every sensitive call.
+pub(super) struct Themselves(pub(super) SignedIn);
+
+impl FromRequestParts<Arc<Services>> for Themselves {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, Failure> {
+        let client = Client::from_request_parts(parts, services).await?;
+        let me = SignedIn::from_request_parts(parts, services).await?;
+        me.themselves(services, &client).await.map(Self)
     }
 }
 

@@ -11,6 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use super::ticks::Ticks;
+use crate::events::Detail;
 use crate::time::Clock;
 
 /// How many are written in a minute, by each issuer.
@@ -34,14 +35,15 @@ impl Failures {
 
     /// Counts a failure. `Some` where it is to be written, with the detail for it: `method`, and how many were not written
     /// since the last one.
-    pub fn detail(&self, method: &str) -> Option<String> {
+    pub fn detail(&self, method: &str) -> Option<Detail> {
         if self.limiter.check().is_err() {
             self.count();
             return None;
         }
+        let detail = Detail::NONE.with("provider", method);
         Some(match self.left_out.swap(0, Ordering::Relaxed) {
-            0 => method.to_owned(),
-            left_out => format!("{method}; {left_out} before it were not written"),
+            0 => detail,
+            left_out => detail.with("not_written_before", left_out),
         })
     }
 
@@ -65,8 +67,9 @@ mod tests {
         assert_eq!(written.count(), 60);
         failures.count();
         clock.advance(Duration::from_secs(2));
+        let plain = Detail::NONE.with("provider", "password");
         let said = failures.detail("password").unwrap();
-        assert_eq!(said, "password; 941 before it were not written");
-        assert_eq!(failures.detail("password").as_deref(), Some("password"));
+        assert_eq!(said, plain.clone().with("not_written_before", 941));
+        assert_eq!(failures.detail("password"), Some(plain));
     }
 }

@@ -3,16 +3,17 @@
 use shared::id::{SessionId, TokenId, UserId};
 use shared::time::UnixMillis;
 
+use crate::events::{self, Actor, By, Kind};
 use crate::fault::Fault;
 use crate::session::end::of_session;
-use crate::session::policy::Policy;
-use crate::session::{EndReason, end};
-use crate::store::events::{Event, Kind};
+use crate::session::policy::{Policy, REVOCATION_MARGIN};
+use crate::session::{EndReason, Session, end};
+use crate::store::sessions::Ended;
 use crate::store::users::User;
-use crate::store::{Store, StoreError, Tx, events, revocations, sessions, users};
+use crate::store::{Store, StoreError, Tx, revocations, sessions, users};
 use crate::time::Clock;
 
-/// Ends those of `ids` that are not ended yet and returns how many that were. `from` says who does it, from where.
+/// Ends those of `ids` that are not ended yet and returns how many that were. `by` says who does it, from where.
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is to be dropped then.
@@ -20,7 +21,31 @@ pub async fn end_sessions(
     tx: &mut Tx,
     ids: &[SessionId],
     reason: EndReason,
-    from: &Event<'_>,
+    by: By<'_>,
+    now: UnixMillis,
+) -> Result<usize, StoreError> {
+    end_by(tx, ids, reason, |_| by, now).await
+}
+
+/// The same, done by whoever holds the session: its user, or who acts as the user in it.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is to be dropped then.
+pub async fn sign_out(
+    tx: &mut Tx,
+    ids: &[SessionId],
+    from: By<'_>,
+    now: UnixMillis,
+) -> Result<usize, StoreError> {
+    let by = |ended: &Ended| from.done_by(Actor::User(ended.actor.unwrap_or(ended.user_id)));
+    end_by(tx, ids, EndReason::Logout, by, now).await
+}
+
+async fn end_by<'a>(
+    tx: &mut Tx,
+    ids: &[SessionId],
+    reason: EndReason,
+    by: impl Fn(&Ended) -> By<'a>,
     now: UnixMillis,
 ) -> Result<usize, StoreError> {
     let ended = sessions::end(tx, ids, reason, now).await?;
@@ -30,14 +55,9 @@ pub async fn end_sessions(
         .collect();
     revocations::append(tx, &announcements, now).await?;
     for session in &ended {
-        let event = Event {
-            kind: Kind::SessionEnded,
-            user: Some(session.user_id),
-            session: Some(session.id),
-            detail: reason.as_str(),
-            ..from.clone()
-        };
-        events::record(tx, &event, now).await?;
+        let event = by(session).event(Kind::SessionEnded);
+        let event = event.of(session.user_id).in_session(session.id);
+        events::record(tx, &event.with("reason", reason.as_str()), now).await?;
     }
     Ok(ended.len())
 }
@@ -50,16 +70,17 @@ pub async fn end_one(
     store: &Store,
     id: SessionId,
     reason: EndReason,
-    from: &Event<'_>,
+    by: By<'_>,
     now: UnixMillis,
 ) -> Result<bool, StoreError> {
     let mut tx = store.tx(reason.as_str()).await?;
-    let ended = end_sessions(&mut tx, &[id], reason, from, now).await?;
+    let ended = end_sessions(&mut tx, &[id], reason, by, now).await?;
     tx.commit().await?;
     Ok(ended == 1)
 }
 
-/// Ends all of a user's sessions but `keep`. The user's row must be locked, so that no sign-in slips past.
+/// Ends all of a user's sessions but `keep`, and those in which they act as somebody else. The user's row must be locked, so
+/// that no sign-in slips past.
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is to be dropped then.
@@ -68,16 +89,46 @@ pub async fn end_all(
     user: UserId,
     keep: Option<SessionId>,
     reason: EndReason,
-    from: &Event<'_>,
+    by: By<'_>,
     now: UnixMillis,
 ) -> Result<usize, StoreError> {
     let mut ids = sessions::not_ended(tx, user).await?;
     ids.retain(|id| Some(*id) != keep);
-    end_sessions(tx, &ids, reason, from, now).await
+    end_sessions(tx, &ids, reason, by, now).await
 }
 
-/// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced. `from` says
-/// who does it, from where.
+/// Notes the end of at most `limit` sessions whose absolute end has come and that nobody ended: the row says so from then on, and
+/// the log. Nothing is announced, for their last tokens have expired. Returns how many.
+///
+/// A session that rests for too long opens nothing from that moment on, too; that it did is noted here, or when somebody comes
+/// with its refresh token before.
+///
+/// # Errors
+/// [`StoreError`]; nothing has happened then.
+pub async fn note_run_out(
+    store: &Store,
+    policy: &Policy,
+    limit: i64,
+    now: UnixMillis,
+) -> Result<u64, StoreError> {
+    let mut tx = store.tx("note what has run out").await?;
+    let over = sessions::run_out(&mut tx, now.minus(REVOCATION_MARGIN), limit).await?;
+    let mut noted = 0;
+    for reason in [EndReason::Idle, EndReason::Expired] {
+        // It rested for too long before its absolute end, or lived until then.
+        let idled = |session: &Session| session.last_seen_at.plus(policy.idle) < session.expires_at;
+        let these = over
+            .iter()
+            .filter(|session| idled(session) == (reason == EndReason::Idle));
+        let these: Vec<_> = these.map(|session| session.id).collect();
+        noted += end_sessions(&mut tx, &these, reason, By::SYSTEM, now).await?;
+    }
+    tx.commit().await?;
+    Ok(noted as u64)
+}
+
+/// Ends every session there is, of all users, and returns how many. One revocation for all of them is announced. `by` says who
+/// does it, from where.
 ///
 /// Sign-ins under way are waited for, later ones wait. Each is either ended too, or finds the revocation and begins later
 /// than that says, whatever the clock of its issuer (see [`first_moment`](crate::session::start::first_moment)). A refresh
@@ -92,7 +143,7 @@ pub async fn end_everyone(
     store: &Store,
     clock: &Clock,
     policy: &Policy,
-    from: &Event<'_>,
+    by: By<'_>,
 ) -> Result<u64, StoreError> {
     let mut tx = store.tx("end every session").await?;
     users::lock_all(&mut tx).await?;
@@ -102,12 +153,7 @@ pub async fn end_everyone(
     let announcement =
         end::of_everyone(ended.last_minted, ended.longest_access, policy.access, now);
     revocations::append(&mut tx, &[announcement], now).await?;
-    let detail = ended.count.to_string();
-    let event = Event {
-        kind: Kind::EveryoneEnded,
-        detail: &detail,
-        ..from.clone()
-    };
+    let event = by.event(Kind::EveryoneEnded).with("sessions", ended.count);
     events::record(&mut tx, &event, now).await?;
     tx.commit().await?;
     Ok(ended.count)
@@ -121,21 +167,20 @@ pub async fn revoke_token(
     store: &Store,
     token: TokenId,
     policy: &Policy,
+    by: By<'_>,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     let mut tx = store.tx("revoke token").await?;
     let announcement = end::of_token(token, policy.access, now);
     revocations::append(&mut tx, &[announcement], now).await?;
-    let detail = token.to_string();
-    let event = Event {
-        detail: &detail,
-        ..Event::new(Kind::TokenRevoked)
-    };
+    let jti = token.to_string();
+    let event = by.event(Kind::TokenRevoked).with("jti", jti.as_str());
     events::record(&mut tx, &event, now).await?;
     tx.commit().await
 }
 
-/// Announces that the user's claims are now of version `below`.
+/// Announces that the user's claims are now of version `below`. What was allowed under the old ones ends with them: sessions in
+/// which the user acts as somebody else, and those in which somebody else acts as the user. The user's row must be locked.
 ///
 /// # Errors
 /// [`Fault`]; the transaction is to be dropped then.
@@ -144,8 +189,12 @@ pub async fn announce_claims(
     user: &User,
     below: u32,
     policy: &Policy,
+    by: By<'_>,
     now: UnixMillis,
 ) -> Result<(), Fault> {
+    let impersonations = sessions::impersonations(tx, user.id).await?;
+    let reason = EndReason::ImpersonationEnded;
+    end_sessions(tx, &impersonations, reason, by, now).await?;
     let longest = sessions::longest_access(tx, user.id).await?;
     let announcement = end::of_claims(user.id, below, longest, policy.access, now);
     Ok(revocations::append(tx, &[announcement], now).await?)

@@ -50,6 +50,8 @@ pub struct Session {
     pub user_agent: String,
     /// How the user signed in.
     pub provider: String,
+    /// Who acts as the user in it, where that is not the user: an administrator who impersonates (RFC 8693 §1.1).
+    pub actor: Option<UserId>,
     /// Whether it still stands.
     pub state: State,
 }
@@ -105,11 +107,13 @@ pub enum EndReason {
     ProviderLogout,
     /// A provider has revoked everything of the user.
     ProviderRevoked,
+    /// Whoever acted as the user in it may do so no more, or the user's rights have changed.
+    ImpersonationEnded,
 }
 
 impl EndReason {
     /// Every reason, for reading them back.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Logout,
         Self::EndedByUser,
         Self::Replaced,
@@ -122,6 +126,7 @@ impl EndReason {
         Self::PasswordChanged,
         Self::ProviderLogout,
         Self::ProviderRevoked,
+        Self::ImpersonationEnded,
     ];
 
     /// How it is stored and logged.
@@ -139,6 +144,7 @@ impl EndReason {
             Self::PasswordChanged => "password_changed",
             Self::ProviderLogout => "provider_logout",
             Self::ProviderRevoked => "provider_revoked",
+            Self::ImpersonationEnded => "impersonation_ended",
         }
     }
 
@@ -170,6 +176,7 @@ pub(crate) mod tests {
             ip: None,
             user_agent: String::new(),
             provider: PASSWORD.to_owned(),
+            actor: None,
             state: State::Live,
         }
     }

@@ -52,7 +52,11 @@ pub fn decide(
     policy: &Policy,
     now: UnixMillis,
 ) -> Decision {
-    if session.state != State::Live || presented.secret_hash != session.secret_hash {
+    // Nobody was given a refresh token of a session in which they act as somebody else.
+    if session.state != State::Live
+        || session.actor.is_some()
+        || presented.secret_hash != session.secret_hash
+    {
         return Decision::Ended;
     }
     if let Some(reason) = policy.lapse(session, now) {
@@ -153,6 +157,15 @@ mod tests {
         };
         assert_eq!(decide(&session, token(0), &POLICY, START), Decision::Reused);
         assert_eq!(decide(&session, token(3), &POLICY, START), Decision::Reused);
+    }
+
+    #[test]
+    fn a_session_in_which_somebody_else_acts_is_not_refreshed() {
+        let session = Session {
+            actor: Some(shared::id::UserId::from_bytes([9; 16])),
+            ..fresh(START)
+        };
+        assert_eq!(decide(&session, token(0), &POLICY, START), Decision::Ended);
     }
 
     #[test]

@@ -3,24 +3,22 @@
 pub mod oidc;
 pub mod password;
 
-use std::net::IpAddr;
-
 use shared::id::{SessionId, UserId};
 use shared::refresh_token::RefreshToken;
 use shared::secret::SecretHash;
 use shared::time::UnixMillis;
 
 use crate::entropy;
+use crate::events::{self, Actor, By, Kind};
 use crate::fault::Fault;
 use crate::revoke::ending;
 use crate::session::policy::Policy;
 use crate::session::start::{Start, decide, first_moment};
 use crate::session::{EndReason, Requester, Session, State};
 use crate::store::departed::{self, Whom};
-use crate::store::events::{Event, Kind};
 use crate::store::identities::{self, Identity};
 use crate::store::users::{Access, User};
-use crate::store::{Store, events, revocations, sessions, users};
+use crate::store::{Store, revocations, sessions, users};
 use crate::time::Clock;
 use crate::token::mint::{Minted, Minter};
 
@@ -31,10 +29,8 @@ pub struct Arrival<'a> {
     pub user: UserId,
     /// How.
     pub provider: &'a str,
-    /// From where.
-    pub ip: Option<IpAddr>,
-    /// With what.
-    pub user_agent: &'a str,
+    /// From where, with what.
+    pub from: By<'a>,
     /// The sessions that the same browser held until now; they make way for the new one (OWASP ASVS 5.0, 7.2.4). More
     /// than one only where its two cookies are of different sessions.
     pub replaces: &'a [SessionId],
@@ -105,6 +101,14 @@ impl SignIns<'_> {
             .await?
             .filter(|user| user.access == Access::Enabled)
         else {
+            drop(tx);
+            let event = arrival
+                .from
+                .done_by(Actor::Unknown)
+                .event(Kind::SignInRefused);
+            let event = event.of(arrival.user).with("reason", "not_allowed");
+            let mut conn = self.store.conn().await?;
+            events::record(&mut conn, &event, self.clock.now()).await?;
             return Ok(SignIn::NotAllowed);
         };
         if let Some(elsewhere) = &arrival.elsewhere {
@@ -117,27 +121,21 @@ impl SignIns<'_> {
         }
         let ended_before = revocations::everyone_before(&mut tx).await?;
         let now = first_moment(self.clock.now(), ended_before);
-        let from = Event {
-            ip: arrival.ip,
-            user_agent: arrival.user_agent,
-            ..Event::new(Kind::SignIn)
-        };
+        let by = arrival.from.done_by(Actor::User(user.id));
         let mut live = sessions::live(&mut tx, user.id, self.policy.idle, now).await?;
-        live.retain(|session| !arrival.replaces.contains(&session.id));
-        ending::end_sessions(&mut tx, arrival.replaces, EndReason::Replaced, &from, now).await?;
+        // Nobody who acts as the user takes a place from them.
+        live.retain(|session| session.actor.is_none() && !arrival.replaces.contains(&session.id));
+        ending::end_sessions(&mut tx, arrival.replaces, EndReason::Replaced, by, now).await?;
         let live: Vec<SessionId> = live.iter().map(|session| session.id).collect();
         let Start::Admit { evict } = decide(&live, self.policy) else {
             // The transaction rolls back: a refused sign-in replaces nothing.
             drop(tx);
-            let event = Event {
-                kind: Kind::SignInRefused,
-                user: Some(user.id),
-                ..from
-            };
+            let event = by.event(Kind::SignInRefused).of(user.id);
+            let event = event.with("reason", "limit_reached");
             events::record(&mut *self.store.conn().await?, &event, now).await?;
             return Ok(SignIn::LimitReached);
         };
-        ending::end_sessions(&mut tx, &evict, EndReason::Evicted, &from, now).await?;
+        ending::end_sessions(&mut tx, &evict, EndReason::Evicted, by, now).await?;
 
         let secret = Minter::session_secret()?;
         let id = SessionId::from_bytes(entropy::bytes()?);
@@ -153,13 +151,8 @@ impl SignIns<'_> {
         if let Some(elsewhere) = &arrival.elsewhere {
             identities::note_session(&mut tx, id, elsewhere.identity, elsewhere.sid).await?;
         }
-        let event = Event {
-            user: Some(user.id),
-            session: Some(session.id),
-            detail: arrival.provider,
-            ..from
-        };
-        events::record(&mut tx, &event, now).await?;
+        let event = by.event(Kind::SignIn).of(user.id).in_session(id);
+        events::record(&mut tx, &event.with("provider", arrival.provider), now).await?;
         tx.commit().await?;
         Ok(SignIn::Started(Box::new(Started {
             user,
@@ -192,9 +185,10 @@ impl SignIns<'_> {
             last_seen_at: now,
             expires_at: now.plus(self.policy.absolute),
             access_expires_at: now,
-            ip: arrival.ip,
-            user_agent: arrival.user_agent.to_owned(),
+            ip: arrival.from.ip,
+            user_agent: arrival.from.user_agent.to_owned(),
             provider: arrival.provider.to_owned(),
+            actor: None,
             state: State::Live,
         }
     }

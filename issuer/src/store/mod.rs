@@ -9,6 +9,7 @@ pub mod census;
 pub mod credentials;
 pub mod departed;
 pub mod directory;
+pub mod event_weeks;
 pub mod events;
 pub mod identities;
 pub mod imports;

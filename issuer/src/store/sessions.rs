@@ -31,6 +31,7 @@ struct SessionRow {
     ip: Option<String>,
     user_agent: String,
     provider: String,
+    actor_id: Option<Vec<u8>>,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -69,6 +70,7 @@ impl TryFrom<SessionRow> for Session {
             ip: ip_from_db(row.ip)?,
             user_agent: row.user_agent,
             provider: row.provider,
+            actor: user_id(row.actor_id)?,
             state,
         })
     }
@@ -89,7 +91,7 @@ pub async fn load(
     let row: Option<Row> = sqlx::query_as(
         "select s.id, s.user_id as owner, s.ordinal, s.generation, s.secret_hash, s.created_at, s.auth_time,
                 s.rotated_at, s.renewed_by_edge, s.last_seen_at, s.expires_at, s.access_expires_at, s.ended_at, s.end_reason,
-                host(s.ip) as ip, s.user_agent, s.provider,
+                host(s.ip) as ip, s.user_agent, s.provider, s.actor_id,
                 u.id as user_id, u.email, u.name, u.roles, u.ver, u.created_at as user_created_at, u.disabled_at
          from sessions s join users u on u.id = s.user_id
          where s.id = $1",
@@ -110,7 +112,8 @@ pub async fn live(
 ) -> Result<Vec<Session>, StoreError> {
     let rows: Vec<SessionRow> = sqlx::query_as(
         "select id, user_id as owner, ordinal, generation, secret_hash, created_at, auth_time, rotated_at,
-                renewed_by_edge, last_seen_at, expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider
+                renewed_by_edge, last_seen_at, expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider,
+                actor_id
          from sessions
          where user_id = $1 and ended_at is null and expires_at > $2 and last_seen_at + $3 * interval '1 second' > $2
          order by ordinal",
@@ -123,13 +126,31 @@ pub async fn live(
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// The ids of all of the user's sessions that nobody ended, run out or not, oldest first.
+/// The ids of all of the user's sessions, and of those in which they act as somebody else, that nobody ended, run out or not,
+/// oldest first.
 pub async fn not_ended(
     conn: &mut PgConnection,
     user: UserId,
 ) -> Result<Vec<SessionId>, StoreError> {
     let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
-        "select id from sessions where user_id = $1 and ended_at is null order by ordinal",
+        "select id from sessions where (user_id = $1 or actor_id = $1) and ended_at is null order by ordinal",
+    )
+    .bind(user.as_bytes().as_slice())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|(id,)| Ok(SessionId::from_bytes(bytes(id)?)))
+        .collect()
+}
+
+/// The ids of the sessions in which the user acts as somebody else, or somebody else as the user, that nobody ended.
+pub async fn impersonations(
+    conn: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<SessionId>, StoreError> {
+    let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "select id from sessions
+         where (actor_id = $1 or (user_id = $1 and actor_id is not null)) and ended_at is null order by ordinal",
     )
     .bind(user.as_bytes().as_slice())
     .fetch_all(conn)
@@ -156,8 +177,8 @@ pub async fn longest_access(
 pub async fn insert(conn: &mut PgConnection, session: &Session) -> Result<(), StoreError> {
     sqlx::query(
         "insert into sessions (id, user_id, generation, secret_hash, created_at, auth_time, rotated_at, last_seen_at,
-                               expires_at, access_expires_at, ip, user_agent, provider)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::inet, $12, $13)",
+                               expires_at, access_expires_at, ip, user_agent, provider, actor_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::inet, $12, $13, $14)",
     )
     .bind(session.id.as_bytes().as_slice())
     .bind(session.user_id.as_bytes().as_slice())
@@ -172,6 +193,7 @@ pub async fn insert(conn: &mut PgConnection, session: &Session) -> Result<(), St
     .bind(session.ip.map(|ip| ip.to_string()))
     .bind(&session.user_agent)
     .bind(&session.provider)
+    .bind(session.actor.as_ref().map(|id| id.as_bytes().as_slice()))
     .execute(conn)
     .await?;
     Ok(())
@@ -265,6 +287,8 @@ pub struct Ended {
     pub id: SessionId,
     /// Whose.
     pub user_id: UserId,
+    /// Who acted as the user in it.
+    pub actor: Option<UserId>,
     /// When its last access token expires.
     pub access_expires_at: UnixMillis,
 }
@@ -277,26 +301,34 @@ pub async fn end(
     reason: EndReason,
     now: UnixMillis,
 ) -> Result<Vec<Ended>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        id: Vec<u8>,
+        owner: Vec<u8>,
+        actor_id: Option<Vec<u8>>,
+        access_expires_at: OffsetDateTime,
+    }
     let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
-    let rows: Vec<(Vec<u8>, Vec<u8>, OffsetDateTime)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "with due as (
              select id from sessions where id = any($1) and ended_at is null order by id for update
          )
          update sessions s set ended_at = $2, end_reason = $3
          from due where s.id = due.id
-         returning s.id, s.user_id, s.access_expires_at",
+         returning s.id, s.user_id as owner, s.actor_id, s.access_expires_at",
     )
     .bind(&ids)
     .bind(to_db(now))
     .bind(reason.as_str())
     .fetch_all(conn)
     .await?;
-    rows.iter()
-        .map(|(id, user_id, access_expires_at)| {
+    rows.into_iter()
+        .map(|row| {
             Ok(Ended {
-                id: SessionId::from_bytes(bytes(id)?),
-                user_id: UserId::from_bytes(bytes(user_id)?),
-                access_expires_at: from_db(*access_expires_at),
+                id: SessionId::from_bytes(bytes(&row.id)?),
+                user_id: UserId::from_bytes(bytes(&row.owner)?),
+                actor: user_id(row.actor_id)?,
+                access_expires_at: from_db(row.access_expires_at),
             })
         })
         .collect()
@@ -347,6 +379,25 @@ pub async fn end_everyone(
     })
 }
 
+/// At most `limit` sessions that nobody ended and whose absolute end was before `before`.
+pub async fn run_out(
+    conn: &mut PgConnection,
+    before: UnixMillis,
+    limit: i64,
+) -> Result<Vec<Session>, StoreError> {
+    let rows: Vec<SessionRow> = sqlx::query_as(
+        "select id, user_id as owner, ordinal, generation, secret_hash, created_at, auth_time, rotated_at,
+                renewed_by_edge, last_seen_at, expires_at, access_expires_at, ended_at, end_reason, host(ip) as ip, user_agent, provider,
+                actor_id
+         from sessions where ended_at is null and expires_at < $1 order by expires_at limit $2 for update skip locked",
+    )
+    .bind(to_db(before))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
 /// Deletes at most `limit` sessions that ended or expired before `before`.
 pub async fn delete_dead(
     conn: &mut PgConnection,
@@ -366,4 +417,8 @@ pub async fn delete_dead(
     .execute(conn)
     .await?;
     Ok(deleted.rows_affected())
+}
+
+fn user_id(id: Option<Vec<u8>>) -> Result<Option<UserId>, StoreError> {
+    id.map(|id| Ok(UserId::from_bytes(bytes(&id)?))).transpose()
 }

@@ -11,6 +11,7 @@ use super::{Store, StoreError};
 const LOCK_BASE: i64 = 0x706f_7274_6375_6c00;
 pub(super) const KEYS_LOCK: i64 = LOCK_BASE + 1;
 const PUBLISHER_LOCK: i64 = LOCK_BASE + 2;
+pub(super) const EVENTS_LOCK: i64 = LOCK_BASE + 3;
 pub(super) const ADMINISTRATORS_LOCK: i64 = LOCK_BASE + 16;
 
 /// A wake-up call.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::claims::Claims;
+use shared::claims::{Actor, Claims};
 use shared::cookie::{self, CookieTooLarge};
 use shared::id::TokenId;
 use shared::refresh_token::RefreshToken;
@@ -47,7 +47,7 @@ pub struct Minter {
 pub struct Minted {
     /// Sets the access token.
     pub access_cookie: String,
-    /// Sets the refresh token.
+    /// Sets the refresh token, or clears it: see [`Minter::mint_once`].
     pub refresh_cookie: String,
     /// When the access token expires; the session's row must know it before the cookies are given out.
     pub access_expires_at: UnixMillis,
@@ -76,6 +76,42 @@ impl Minter {
         now: UnixMillis,
     ) -> Result<Minted, MintError> {
         let access_expires_at = self.policy.access_expiry(session.expires_at, now);
+        let access_cookie = self.access(user, session, access_expires_at, now)?;
+        let sealed = refresh.seal(&self.seal_keys, &self.issuer, entropy::bytes()?);
+        Ok(Minted {
+            access_cookie,
+            refresh_cookie: cookie::set(cookie::REFRESH, &sealed, session.expires_at.since(now))?,
+            access_expires_at,
+        })
+    }
+
+    /// Makes the only access token of a session in which somebody else acts as `user`. It lives as long as the session, for no
+    /// refresh token continues that; the one that the browser holds is of another session, and goes.
+    ///
+    /// # Errors
+    /// [`MintError`]; nothing has happened then.
+    pub fn mint_once(
+        &self,
+        user: &User,
+        session: &Session,
+        now: UnixMillis,
+    ) -> Result<Minted, MintError> {
+        let access_expires_at = session.expires_at.to_secs().into();
+        Ok(Minted {
+            access_cookie: self.access(user, session, access_expires_at, now)?,
+            refresh_cookie: cookie::clear(cookie::REFRESH),
+            access_expires_at,
+        })
+    }
+
+    /// Sets the access token.
+    fn access(
+        &self,
+        user: &User,
+        session: &Session,
+        access_expires_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<String, MintError> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
@@ -88,18 +124,11 @@ impl Minter {
             auth_time: session.auth_time.to_secs(),
             ver: user.ver,
             roles: user.roles.clone(),
+            act: session.actor.map(|sub| Actor { sub }),
         };
         let access = token::mint(&claims, &*self.keyring.signing(now)?)?;
-        let sealed = refresh.seal(&self.seal_keys, &self.issuer, entropy::bytes()?);
-        Ok(Minted {
-            access_cookie: cookie::set(
-                cookie::ACCESS,
-                &access,
-                access_expires_at.since(now.to_secs().into()),
-            )?,
-            refresh_cookie: cookie::set(cookie::REFRESH, &sealed, session.expires_at.since(now))?,
-            access_expires_at,
-        })
+        let lifetime = access_expires_at.since(now.to_secs().into());
+        Ok(cookie::set(cookie::ACCESS, &access, lifetime)?)
     }
 
     /// A fresh secret for a session.
@@ -133,6 +162,7 @@ mod tests {
     use crate::config::tests::{JWT_SECRET, environment};
     use crate::session::tests::fresh;
     use crate::store::users::Access;
+    use shared::id::UserId;
 
     const NOW: UnixMillis = UnixMillis::from_millis(1_700_000_000_500);
 
@@ -193,6 +223,28 @@ mod tests {
             "{}",
             minted.access_cookie
         );
+    }
+
+    #[test]
+    fn one_token_lives_as_long_as_the_session_of_an_actor() {
+        let minter = minter();
+        let half_an_hour = std::time::Duration::from_secs(1800);
+        let session = Session {
+            actor: Some(UserId::from_bytes([9; 16])),
+            expires_at: NOW.plus(half_an_hour),
+            auth_time: UnixMillis::from_millis(0),
+            ..fresh(NOW)
+        };
+        let minted = minter.mint_once(&user(vec![]), &session, NOW).unwrap();
+        let keys = minter.keyring.verifying();
+        let verified =
+            token::verify(value(&minted.access_cookie), &keys, &minter.expected()).unwrap();
+        let claims = verified.claims();
+        assert_eq!(claims.act.map(|act| act.sub), session.actor);
+        assert_eq!(claims.exp.since(claims.iat), half_an_hour);
+        assert_eq!(claims.auth_time.secs(), 0);
+        assert!(minted.access_cookie.contains("Max-Age=1800;"));
+        assert_eq!(value(&minted.refresh_cookie), "");
     }
 
     #[test]

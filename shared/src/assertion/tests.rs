@@ -41,6 +41,7 @@ fn claims() -> Claims {
         auth_time: NOW,
         ver: 1,
         roles: vec!["admin".into(), "user".into()],
+        act: None,
     }
 }
 

@@ -38,6 +38,7 @@ mod testing {
             auth_time: iat,
             ver: 4,
             roles: vec![],
+            act: None,
         };
         let key = SigningKey::ed25519("k".into(), &Secret::from_bytes([7; 32]));
         let expected = Expected {

@@ -173,5 +173,6 @@ fn claims(kind: Token) -> Claims {
         auth_time: made,
         ver: 1,
         roles: vec![role.into()],
+        act: None,
     }
 }

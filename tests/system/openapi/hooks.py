@@ -12,6 +12,7 @@ import requests
 import schemathesis
 
 SITE = os.environ["SITE"]
+USER = os.environ["USER_ID"]
 CREDENTIALS = {"email": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 
 ACCESS = "__Host-Http-access"
@@ -116,6 +117,8 @@ def before_call(context, case, kwargs):
     label, good = case.operation.label, case.meta.generation.mode.is_positive
     if label.endswith(" /auth/invite/{token}") and good and drawn(case, [True, False]):
         case.path_parameters["token"] = INVITATIONS.token()
+    if label == "POST /auth/admin/users/{id}/impersonate" and good and drawn(case, [True, False]):
+        case.path_parameters["id"] = USER
     if not isinstance(case.body, dict):
         return
     if case.media_type == "application/x-www-form-urlencoded" and drawn(case, [True, True, False]):

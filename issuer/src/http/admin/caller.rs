@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 
 use crate::account::ADMIN;
 use crate::http::error::Failure;
-use crate::http::extract::SignedIn;
+use crate::http::extract::{Client, SignedIn, Themselves};
 use crate::services::Services;
 
 /// How old a sign-in may be for a call that changes something (OWASP ASVS 5.0, 7.5.3).
@@ -24,9 +24,12 @@ impl FromRequestParts<Arc<Services>> for Administrator {
         parts: &mut Parts,
         services: &Arc<Services>,
     ) -> Result<Self, Failure> {
-        let me = SignedIn::from_request_parts(parts, services).await?;
+        let Themselves(me) = Themselves::from_request_parts(parts, services).await?;
         if !me.user.roles.iter().any(|role| role == ADMIN) {
-            return Err(Failure::Forbidden(ADMIN));
+            let client = Client::from_request_parts(parts, services).await?;
+            return Err(me
+                .refused(services, &client, Failure::Forbidden(ADMIN))
+                .await);
         }
         Ok(Self(me))
     }
@@ -44,7 +47,8 @@ impl FromRequestParts<Arc<Services>> for RecentAdministrator {
     ) -> Result<Self, Failure> {
         let Administrator(me) = Administrator::from_request_parts(parts, services).await?;
         if me.now > me.session.auth_time.plus(RECENT) {
-            return Err(Failure::StepUp(RECENT));
+            let client = Client::from_request_parts(parts, services).await?;
+            return Err(me.refused(services, &client, Failure::StepUp(RECENT)).await);
         }
         Ok(Self(me))
     }

@@ -12,7 +12,6 @@ use crate::http::error::Failure;
 use crate::http::extract::Client;
 use crate::revoke::ending::end_everyone;
 use crate::services::Services;
-use crate::store::events::Kind;
 
 /// How many sessions an administrator ended.
 #[derive(Serialize, ToSchema)]
@@ -33,10 +32,9 @@ pub(super) struct Ended {
 pub(super) async fn revoke_everyone(
     State(services): State<Arc<Services>>,
     client: Client,
-    _: RecentAdministrator,
+    RecentAdministrator(me): RecentAdministrator,
 ) -> Result<Json<Ended>, Failure> {
-    let from = client.event(Kind::EveryoneEnded);
-    let policy = &services.config.policy;
-    let ended = end_everyone(&services.store, &services.clock, policy, &from).await?;
+    let (policy, by) = (&services.config.policy, client.by(me.actor()));
+    let ended = end_everyone(&services.store, &services.clock, policy, by).await?;
     Ok(Json(Ended { ended }))
 }

@@ -14,7 +14,6 @@ use crate::http::extract::{Client, Path};
 use crate::http::moment::Moment;
 use crate::http::openapi::refusals;
 use crate::services::Services;
-use crate::store::events::{Event, Kind};
 use crate::token::keyring::{KeyringError, Listed};
 
 /// The keys, oldest first.
@@ -58,14 +57,8 @@ pub(super) async fn rotate(
     client: Client,
     RecentAdministrator(me): RecentAdministrator,
 ) -> Result<Json<Rotated>, Failure> {
-    let from = Event {
-        user: Some(me.user.id),
-        ..client.event(Kind::KeyCreated)
-    };
-    let rotated = services
-        .keyring
-        .rotate(&services.store, &from, me.now)
-        .await;
+    let by = client.by(me.actor());
+    let rotated = services.keyring.rotate(&services.store, by, me.now).await;
     let (kid, activates_at) = rotated.map_err(failure)?;
     Ok(Json(Rotated {
         kid,
@@ -118,12 +111,9 @@ pub(super) async fn revoke(
     RecentAdministrator(me): RecentAdministrator,
     Path(Kid(revoked)): Path<Kid>,
 ) -> Result<Json<Revoked>, Failure> {
-    let from = Event {
-        user: Some(me.user.id),
-        ..client.event(Kind::KeyRevoked)
-    };
+    let by = client.by(me.actor());
     let (keyring, store) = (&services.keyring, &services.store);
-    let created = keyring.revoke(store, &revoked, &from, me.now).await;
+    let created = keyring.revoke(store, &revoked, by, me.now).await;
     let created = created.map_err(failure)?;
     Ok(Json(Revoked { revoked, created }))
 }

@@ -3,7 +3,9 @@
 mod caller;
 mod changes;
 mod cursor;
+mod events;
 mod everyone;
+mod impersonate;
 mod keys;
 mod status;
 mod users;
@@ -29,5 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::rotate))
+        .routes(routes!(events::list))
+        .routes(routes!(impersonate::impersonate))
         .routes(routes!(status::status))
 }

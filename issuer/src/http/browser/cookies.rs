@@ -7,7 +7,9 @@ use shared::cookie;
 use crate::token::mint::Minted;
 
 /// The two cookies as headers of an answer.
-pub(super) fn set_cookies(minted: &Minted) -> AppendHeaders<[(header::HeaderName, String); 2]> {
+pub(in crate::http) fn set_cookies(
+    minted: &Minted,
+) -> AppendHeaders<[(header::HeaderName, String); 2]> {
     AppendHeaders([
         (header::SET_COOKIE, minted.access_cookie.clone()),
         (header::SET_COOKIE, minted.refresh_cookie.clone()),

@@ -25,6 +25,7 @@ use super::cookies::set_cookies;
 use super::return_to::{self, BadReturn};
 use super::view::Current;
 use crate::config::ProviderConfig;
+use crate::events::{self, Actor, Kind};
 use crate::http::error::{Failure, Told};
 use crate::http::extract::{Client, Query, Untrusted};
 use crate::http::layers::CONTENT_SECURITY_POLICY;
@@ -35,9 +36,8 @@ use crate::session::PASSWORD;
 use crate::sign_in::oidc::Provider;
 use crate::sign_in::password::{self, Passwords};
 use crate::sign_in::{Arrival, SignIn, Started};
-use crate::store::events::{Event, Kind};
-use crate::store::users::{Access, PasswordHash};
-use crate::store::{credentials as stored, events, users};
+use crate::store::credentials as stored;
+use crate::store::users::{self, Access, PasswordHash};
 use crate::token::mint::Minted;
 use body::{Credentials, Sent};
 
@@ -237,8 +237,7 @@ async fn begin(
     let arrival = Arrival {
         user,
         provider: PASSWORD,
-        ip: client.ip,
-        user_agent: &client.user_agent,
+        from: client.by(Actor::User(user)),
         replaces: &held,
         elsewhere: None,
     };
@@ -302,11 +301,9 @@ async fn note_failure(
     let Some(detail) = services.limits.failures.detail(PASSWORD) else {
         return Ok(());
     };
-    let event = Event {
-        user,
-        detail: &detail,
-        ..client.event(Kind::SignInFailed)
-    };
+    let mut event = client.by(Actor::Unknown).event(Kind::SignInFailed);
+    event.user = user;
+    event.detail = detail;
     let mut conn = services.store.conn().await?;
     Ok(events::record(&mut conn, &event, services.clock.now()).await?)
 }

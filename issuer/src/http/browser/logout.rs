@@ -7,13 +7,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::cookies::clear_cookies;
+use crate::events::Actor;
 use crate::http::content_type;
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Untrusted};
-use crate::revoke::ending::end_sessions;
+use crate::revoke::ending::sign_out;
 use crate::services::Services;
-use crate::session::EndReason;
-use crate::store::events::Kind;
 use crate::store::identities;
 
 /// The browser forgets the pages that it keeps of this site, so that "Back" shows none (W3C Clear Site Data §3.1).
@@ -61,15 +60,8 @@ pub(super) async fn logout(
     let mut provider = None;
     if !held.is_empty() {
         let mut tx = services.store.tx("logout").await?;
-        let from = client.event(Kind::SessionEnded);
-        end_sessions(
-            &mut tx,
-            &held,
-            EndReason::Logout,
-            &from,
-            services.clock.now(),
-        )
-        .await?;
+        let from = client.by(Actor::Unknown);
+        sign_out(&mut tx, &held, from, services.clock.now()).await?;
         provider = identities::provider_of(&mut tx, &held).await?;
         tx.commit().await?;
     }

@@ -20,6 +20,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::services::Services;
+pub(super) use cookies::set_cookies;
+pub(super) use view::Current;
 
 /// Does once what no request should wait for.
 pub(super) fn prepare() {

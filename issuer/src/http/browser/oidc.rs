@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::cookies::set_cookies;
 use super::return_to;
 use crate::entropy;
+use crate::events::Actor;
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Path, Query, Untrusted};
 use crate::http::layers::WayBack;
@@ -25,7 +26,6 @@ use crate::sign_in::oidc::account::{Accounts, Entry};
 use crate::sign_in::oidc::pending::{Pending, PendingSet};
 use crate::sign_in::oidc::{Answer, Outcome, Provider};
 use crate::sign_in::{Arrival, Elsewhere, SignIn, Started};
-use crate::store::events::Kind;
 
 /// Where a sign-in leads that does not say where to.
 const HOME: &str = "/";
@@ -180,9 +180,9 @@ async fn finish(
         clock: &services.clock,
         policy: &services.config.policy,
     };
-    let from = client.event(Kind::SignIn);
+    let from = client.by(Actor::Unknown);
     let user = match accounts
-        .enter(provider.config(), &person, pending, &from)
+        .enter(provider.config(), &person, pending, from)
         .await?
     {
         Entry::Account(user) => user,
@@ -195,8 +195,7 @@ async fn finish(
     let arrival = Arrival {
         user,
         provider: &provider.config().name,
-        ip: client.ip,
-        user_agent: &client.user_agent,
+        from: client.by(Actor::User(user)),
         replaces: &held,
         elsewhere: Some(Elsewhere {
             identity: &person.identity,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::account::password::{self, Change};
 use crate::account::users::AccountError;
 use crate::http::error::Failure;
-use crate::http::extract::{Client, Json, SignedIn};
+use crate::http::extract::{Client, Json, Themselves};
 use crate::http::openapi::refusals;
 use crate::services::Services;
 
@@ -38,7 +38,7 @@ pub(super) struct PasswordBody {
 pub(super) async fn change(
     State(services): State<Arc<Services>>,
     client: Client,
-    me: SignedIn,
+    Themselves(me): Themselves,
     Json(body): Json<PasswordBody>,
 ) -> Result<StatusCode, Failure> {
     let change = Change {

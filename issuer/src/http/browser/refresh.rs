@@ -10,6 +10,7 @@ use shared::time::UnixMillis;
 
 use super::cookies::{clear_cookies, set_cookies};
 use super::view::Current;
+use crate::events::{Actor, By};
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Untrusted};
 use crate::http::openapi::refusals;
@@ -17,7 +18,6 @@ use crate::revoke::ending::end_one;
 use crate::services::Services;
 use crate::session::refresh::{Decision, Presented, decide, minted_at};
 use crate::session::{EndReason, Requester, Session, State as SessionState};
-use crate::store::events::Kind;
 use crate::store::sessions;
 use crate::store::users::{Access, User};
 use crate::token::mint::Minted;
@@ -181,8 +181,12 @@ async fn end(
     failure: Failure,
     now: UnixMillis,
 ) -> Result<Option<Refreshed>, Failure> {
-    let from = client.event(Kind::SessionEnded);
-    let ended = end_one(&services.store, session.id, reason, &from, now).await?;
+    // Whoever asks has shown a token that was used before, or one too late: that is no proof of who they are.
+    let by = match reason {
+        EndReason::RefreshReused => client.by(Actor::Unknown),
+        _ => By::SYSTEM,
+    };
+    let ended = end_one(&services.store, session.id, reason, by, now).await?;
     Ok(ended.then(|| Refreshed::over(failure)))
 }
 

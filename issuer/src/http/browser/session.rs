@@ -11,12 +11,11 @@ use shared::id::SessionId;
 use super::cookies::clear_cookies;
 use super::view::{Current, Listed};
 use crate::http::error::Failure;
-use crate::http::extract::{Client, Path, SignedIn};
+use crate::http::extract::{Client, Path, SignedIn, Themselves};
 use crate::http::openapi::{Id, refusals};
 use crate::revoke::ending::{end_all, end_sessions};
 use crate::services::Services;
 use crate::session::EndReason;
-use crate::store::events::Kind;
 use crate::store::{sessions, users};
 
 /// Who one is.
@@ -60,7 +59,7 @@ pub(super) async fn sessions(
 
 /// Ends one of one's own sessions.
 ///
-/// Somebody else's is as unknown as one that never was.
+/// Somebody else's is as unknown as one that never was. Whoever acts as the user may end what they do, and no other session.
 #[utoipa::path(
     delete,
     path = "/auth/sessions/{id}",
@@ -82,20 +81,18 @@ pub(super) async fn end(
     me: SignedIn,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
+    let me = if id == me.session.id {
+        me
+    } else {
+        me.themselves(&services, &client).await?
+    };
     let mut tx = services.store.tx("end own session").await?;
     let mine = sessions::live(&mut tx, me.user.id, services.config.policy.idle, me.now).await?;
     if !mine.iter().any(|session| session.id == id) {
         return Err(Failure::NotFound);
     }
-    let from = client.event(Kind::SessionEnded);
-    end_sessions(
-        &mut tx,
-        &[id],
-        EndReason::EndedByUser,
-        &from,
-        services.clock.now(),
-    )
-    .await?;
+    let (by, reason) = (client.by(me.actor()), EndReason::EndedByUser);
+    end_sessions(&mut tx, &[id], reason, by, services.clock.now()).await?;
     tx.commit().await?;
     Ok(if id == me.session.id {
         (StatusCode::NO_CONTENT, clear_cookies()).into_response()
@@ -115,19 +112,18 @@ pub(super) async fn end(
 pub(super) async fn revoke_others(
     State(services): State<Arc<Services>>,
     client: Client,
-    me: SignedIn,
+    Themselves(me): Themselves,
 ) -> Result<StatusCode, Failure> {
     let mut tx = services.store.tx("end other sessions").await?;
     // So that a sign-in at the same moment is either ended too or comes after.
     users::lock(&mut tx, me.user.id).await?;
-    let from = client.event(Kind::SessionEnded);
     let now = services.clock.now();
     end_all(
         &mut tx,
         me.user.id,
         Some(me.session.id),
         EndReason::EndedByUser,
-        &from,
+        client.by(me.actor()),
         now,
     )
     .await?;

@@ -13,14 +13,18 @@ use crate::store::users::User;
 
 /// The answer to signing in, refreshing, and asking who one is.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Current<'a> {
+pub(in crate::http) struct Current<'a> {
     user: UserView<'a>,
     session: SessionView,
     access_expires_at: Moment,
 }
 
 impl<'a> Current<'a> {
-    pub(super) fn new(user: &'a User, session: &Session, access_expires_at: UnixMillis) -> Self {
+    pub(in crate::http) fn new(
+        user: &'a User,
+        session: &Session,
+        access_expires_at: UnixMillis,
+    ) -> Self {
         Self {
             user: UserView {
                 id: user.id,
@@ -32,6 +36,7 @@ impl<'a> Current<'a> {
                 id: session.id,
                 created_at: Moment(session.created_at),
                 expires_at: Moment(session.expires_at),
+                actor: session.actor,
             },
             access_expires_at: Moment(access_expires_at),
         }
@@ -55,6 +60,10 @@ struct SessionView {
     id: SessionId,
     created_at: Moment,
     expires_at: Moment,
+    /// Who acts as the user in it, where that is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Id>)]
+    actor: Option<UserId>,
 }
 
 /// A line in the list of one's own sessions.
@@ -71,6 +80,10 @@ pub(super) struct Listed {
     user_agent: String,
     device: String,
     provider: String,
+    /// Who acts as the user in it, where that is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Id>)]
+    actor: Option<UserId>,
 }
 
 impl Listed {
@@ -85,6 +98,7 @@ impl Listed {
             device: device::label(&session.user_agent),
             user_agent: session.user_agent,
             provider: session.provider,
+            actor: session.actor,
         }
     }
 }

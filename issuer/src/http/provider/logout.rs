@@ -12,6 +12,7 @@ use url::form_urlencoded;
 
 use super::name::Name;
 use super::{check_issuer, named};
+use crate::events::Actor;
 use crate::http::content_type;
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Path};
@@ -23,7 +24,6 @@ use crate::sign_in::oidc::logout::LogoutToken;
 use crate::sign_in::oidc::pending::LIFETIME;
 use crate::sign_in::oidc::{OidcError, Provider};
 use crate::store::departed::Whom;
-use crate::store::events::Kind;
 use crate::store::identities::Identity;
 use crate::store::once::{self, Purpose};
 use crate::store::{Tx, departed, identities};
@@ -84,8 +84,8 @@ pub(super) async fn backchannel_logout(
     }
     let now = services.clock.now();
     let ids = born_from(&mut tx, &token, now).await?;
-    let from = client.event(Kind::SessionEnded);
-    end_sessions(&mut tx, &ids, EndReason::ProviderLogout, &from, now).await?;
+    let by = client.by(Actor::Provider);
+    end_sessions(&mut tx, &ids, EndReason::ProviderLogout, by, now).await?;
     tx.commit().await?;
     Ok(StatusCode::OK)
 }

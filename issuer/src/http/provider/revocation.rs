@@ -10,6 +10,7 @@ use shared::id::UserId;
 
 use super::name::Name;
 use super::{check_issuer, named};
+use crate::events::Actor;
 use crate::http::content_type;
 use crate::http::error::Failure;
 use crate::http::extract::{Client, Path, Untrusted};
@@ -19,7 +20,6 @@ use crate::session::EndReason;
 use crate::sign_in::oidc::logout::Stamp;
 use crate::sign_in::oidc::revocation::{Subject, check_caller, subject};
 use crate::sign_in::oidc::{OidcError, Provider};
-use crate::store::events::Kind;
 use crate::store::identities::Identity;
 use crate::store::once::{self, Purpose};
 use crate::store::{Tx, identities, users};
@@ -111,9 +111,9 @@ pub(super) async fn global_token_revocation(
         return Err(Failure::NotFound);
     };
     users::lock(&mut tx, user).await?;
-    let from = client.event(Kind::SessionEnded);
+    let by = client.by(Actor::Provider);
     let now = services.clock.now();
-    end_all(&mut tx, user, None, EndReason::ProviderRevoked, &from, now).await?;
+    end_all(&mut tx, user, None, EndReason::ProviderRevoked, by, now).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method};
 use axum::routing::any;
 
 use super::*;
+use crate::account::impersonation::ImpersonationError;
 use crate::fault::Fault;
 use crate::http::error::Told;
 use crate::limits::tests::rate;
@@ -162,6 +163,8 @@ fn every() -> Vec<Failure> {
         Failure::Conflict("so"),
         Failure::WrongPassword,
         Failure::BadInvitation,
+        Failure::Impersonated,
+        Failure::Impersonation(ImpersonationError::Privileged),
     ]
 }
 
@@ -203,6 +206,8 @@ const fn number(failure: &Failure) -> usize {
         Failure::Conflict(_) => 33,
         Failure::WrongPassword => 34,
         Failure::BadInvitation => 35,
+        Failure::Impersonated => 36,
+        Failure::Impersonation(_) => 37,
     }
 }
 

@@ -9,13 +9,13 @@ use super::decide::{Decision, Holder, Known, Refusal, decide, roles_after};
 use super::pending::{LIFETIME, Pending};
 use crate::config::ProviderConfig;
 use crate::entropy;
+use crate::events::{self, Actor, By, Kind};
 use crate::fault::Fault;
 use crate::revoke::ending;
 use crate::session::policy::Policy;
-use crate::store::events::{Event, Kind};
 use crate::store::once::{self, Purpose};
 use crate::store::users::{Access, User};
-use crate::store::{Store, Tx, events, identities, users};
+use crate::store::{Store, Tx, identities, users};
 use crate::time::Clock;
 
 /// How it went.
@@ -51,7 +51,7 @@ impl Accounts<'_> {
         config: &ProviderConfig,
         person: &Person,
         pending: &Pending,
-        from: &Event<'_>,
+        from: By<'_>,
     ) -> Result<Entry, Fault> {
         // Two first sign-ins at once: who loses the race finds what the winner made.
         const TRIES: u32 = 3;
@@ -70,7 +70,7 @@ impl Accounts<'_> {
         config: &ProviderConfig,
         person: &Person,
         pending: &Pending,
-        from: &Event<'_>,
+        from: By<'_>,
     ) -> Result<Option<Entry>, Fault> {
         let mut tx = self.store.tx("enter through a provider").await?;
         let now = self.clock.now();
@@ -125,17 +125,15 @@ impl Accounts<'_> {
         tx: Tx,
         user: &User,
         config: &ProviderConfig,
-        from: &Event<'_>,
+        from: By<'_>,
         now: UnixMillis,
     ) -> Result<Option<Entry>, Fault> {
         // Rolled back: a disabled account gets neither a link nor roles.
         drop(tx);
-        let event = Event {
-            kind: Kind::SignInFailed,
-            user: Some(user.id),
-            detail: &config.name,
-            ..from.clone()
-        };
+        let event = from.event(Kind::SignInRefused).of(user.id);
+        let event = event
+            .with("reason", "disabled")
+            .with("provider", config.name.as_str());
         events::record(&mut *self.store.conn().await?, &event, now).await?;
         Ok(Some(Entry::Disabled))
     }
@@ -146,18 +144,15 @@ impl Accounts<'_> {
         user: UserId,
         person: &Person,
         config: &ProviderConfig,
-        from: &Event<'_>,
+        from: By<'_>,
         now: UnixMillis,
     ) -> Result<bool, Fault> {
         if !identities::insert(tx, user, &person.identity, now).await? {
             return Ok(false);
         }
-        let event = Event {
-            kind: Kind::IdentityLinked,
-            user: Some(user),
-            detail: &config.name,
-            ..from.clone()
-        };
+        let by = from.done_by(Actor::User(user));
+        let event = by.event(Kind::IdentityLinked).of(user);
+        let event = event.with("provider", config.name.as_str());
         events::record(tx, &event, now).await?;
         Ok(true)
     }
@@ -168,7 +163,7 @@ impl Accounts<'_> {
         person: &Person,
         address_is_proven: bool,
         config: &ProviderConfig,
-        from: &Event<'_>,
+        from: By<'_>,
         now: UnixMillis,
     ) -> Result<Option<UserId>, Fault> {
         let user = User {
@@ -186,12 +181,9 @@ impl Accounts<'_> {
         if !address_is_proven {
             identities::note_unproven_address(tx, user.id).await?;
         }
-        let event = Event {
-            kind: Kind::UserCreated,
-            user: Some(user.id),
-            detail: &config.name,
-            ..from.clone()
-        };
+        let by = from.done_by(Actor::User(user.id));
+        let event = by.event(Kind::UserCreated).of(user.id);
+        let event = event.with("provider", config.name.as_str());
         events::record(tx, &event, now).await?;
         let is_linked = self.link(tx, user.id, person, config, from, now).await?;
         Ok(is_linked.then_some(user.id))
@@ -204,7 +196,7 @@ impl Accounts<'_> {
         user: &User,
         person: &Person,
         config: &ProviderConfig,
-        from: &Event<'_>,
+        from: By<'_>,
         now: UnixMillis,
     ) -> Result<(), Fault> {
         let Some(table) = &config.roles else {
@@ -215,14 +207,12 @@ impl Accounts<'_> {
             return Ok(());
         }
         let ver = users::set_roles(tx, user.id, &roles).await?;
-        ending::announce_claims(tx, user, ver, self.policy, now).await?;
-        let detail = roles.join(",");
-        let event = Event {
-            kind: Kind::RolesChanged,
-            user: Some(user.id),
-            detail: &detail,
-            ..from.clone()
-        };
+        // Its claim says so, not the user.
+        let by = from.done_by(Actor::Provider);
+        ending::announce_claims(tx, user, ver, self.policy, by, now).await?;
+        let event = by.event(Kind::RolesChanged).of(user.id);
+        let event = event.with("roles", roles.as_slice());
+        let event = event.with("provider", config.name.as_str());
         Ok(events::record(tx, &event, now).await?)
     }
 }

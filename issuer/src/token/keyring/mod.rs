@@ -16,7 +16,7 @@ use shared::time::UnixMillis;
 
 use crate::config::Config;
 use crate::entropy::EntropyError;
-use crate::store::events::Event;
+use crate::events::By;
 use crate::store::{Store, StoreError, keys};
 pub use listed::{KeyState, Listed};
 use stored::{Stored, StoredKey};
@@ -136,7 +136,7 @@ impl Keyring {
     pub async fn rotate(
         &self,
         store: &Store,
-        from: &Event<'_>,
+        by: By<'_>,
         now: UnixMillis,
     ) -> Result<(String, UnixMillis), KeyringError> {
         let Source::Stored(stored) = &self.source else {
@@ -145,7 +145,7 @@ impl Keyring {
         let activates_at = now.plus(ACTIVATION_DELAY);
         let mut tx = store.tx("rotate keys").await?;
         keys::lock(&mut tx).await?;
-        let kid = stored.create(&mut tx, activates_at, from, now).await?;
+        let kid = stored.create(&mut tx, activates_at, by, now).await?;
         tx.commit().await?;
         Ok((kid, activates_at))
     }
@@ -159,7 +159,7 @@ impl Keyring {
         &self,
         store: &Store,
         kid: &str,
-        from: &Event<'_>,
+        by: By<'_>,
         now: UnixMillis,
     ) -> Result<Option<String>, KeyringError> {
         let Source::Stored(stored) = &self.source else {
@@ -167,7 +167,7 @@ impl Keyring {
         };
         let mut tx = store.tx("revoke key").await?;
         keys::lock(&mut tx).await?;
-        let created = stored.revoke(&mut tx, kid, from, now).await?;
+        let created = stored.revoke(&mut tx, kid, by, now).await?;
         tx.commit().await?;
         Ok(created)
     }

@@ -14,10 +14,10 @@ use super::plan::{Plan, forgotten_at};
 use super::{ACTIVATION_DELAY, KeyringError, RingKey};
 use crate::config::Config;
 use crate::entropy::{self, EntropyError};
+use crate::events::{self, By, Kind};
 use crate::session::end;
-use crate::store::events::{Event, Kind};
 use crate::store::keys::SealedKey;
-use crate::store::{Store, Tx, events, keys, revocations};
+use crate::store::{Store, Tx, keys, revocations};
 
 /// A key as it stands in Postgres.
 pub(super) struct StoredKey {
@@ -111,7 +111,7 @@ impl Stored {
         &self,
         tx: &mut Tx,
         activates_at: UnixMillis,
-        from: &Event<'_>,
+        by: By<'_>,
         now: UnixMillis,
     ) -> Result<String, KeyringError> {
         let seed = Secret::from_bytes(entropy::bytes()?);
@@ -124,11 +124,7 @@ impl Stored {
             activates_at,
         };
         keys::insert(tx, &key).await?;
-        let event = Event {
-            kind: Kind::KeyCreated,
-            detail: &kid,
-            ..from.clone()
-        };
+        let event = by.event(Kind::KeyCreated).with("kid", kid.as_str());
         events::record(tx, &event, now).await?;
         Ok(kid)
     }
@@ -138,7 +134,7 @@ impl Stored {
         &self,
         tx: &mut Tx,
         kid: &str,
-        from: &Event<'_>,
+        by: By<'_>,
         now: UnixMillis,
     ) -> Result<Option<String>, KeyringError> {
         let mut left = self.all(tx).await?;
@@ -150,17 +146,13 @@ impl Stored {
         keys::delete(tx, &[kid.to_owned()]).await?;
         let announcement = end::of_key(KeyId::of(kid), self.access, now);
         revocations::append(tx, &[announcement], now).await?;
-        let event = Event {
-            kind: Kind::KeyRevoked,
-            detail: kid,
-            ..from.clone()
-        };
+        let event = by.event(Kind::KeyRevoked).with("kid", kid);
         events::record(tx, &event, now).await?;
         let signs = |key: &StoredKey| key.seed.is_some() && key.sealed.activates_at <= now;
         if left.iter().any(signs) {
             return Ok(None);
         }
-        self.create(tx, now, from, now).await.map(Some)
+        self.create(tx, now, by, now).await.map(Some)
     }
 
     fn is_work_due(&self, stored: &[StoredKey], now: UnixMillis) -> bool {
@@ -192,8 +184,7 @@ impl Stored {
         let stored = self.all(&mut tx).await?;
         let plan = self.plan(&stored, now);
         if let Some(activates_at) = plan.create {
-            let from = Event::new(Kind::KeyCreated);
-            self.create(&mut tx, activates_at, &from, now).await?;
+            self.create(&mut tx, activates_at, By::SYSTEM, now).await?;
         }
         if !plan.delete.is_empty() {
             keys::delete(&mut tx, &plan.delete).await?;

@@ -44,7 +44,10 @@ pub fn issuer_config(settings: &Settings) -> Result<Config> {
 }
 
 /// The limits of sessions that hold by default.
-pub(super) fn policy() -> Result<Policy> {
+///
+/// # Errors
+/// There is no randomness for the settings that must be secret.
+pub fn policy() -> Result<Policy> {
     let mut settings = secrets()?;
     settings.insert("DATABASE_URL".into(), "postgres://localhost/none".into());
     settings.insert("PUBLIC_URL".into(), "http://localhost".into());

@@ -154,6 +154,7 @@ fn claims(now: UnixTime) -> Result<Claims> {
         auth_time: now,
         ver: 1,
         roles: vec!["user".to_owned()],
+        act: None,
     })
 }
 

@@ -198,5 +198,6 @@ fn claims(index: u64) -> Claims {
         auth_time: NOW,
         ver: 1,
         roles: Vec::new(),
+        act: None,
     }
 }
