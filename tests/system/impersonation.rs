@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::cookie;
 
 use crate::events::{exported, id_of};
-use crate::support::{access_token, operator, until_published};
+use crate::support::{access_token, operator, typed_by_operator, until_published};
 use crate::wire::of_session;
 
 const JWT_SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
@@ -349,6 +349,19 @@ async fn it_ends_with_the_rights_of_either_within_the_bound() -> Result<()> {
         &["users", "grant", "--email", BOB.email, "--role", "admin"],
     ];
     let system = stack().await?;
+    // Somebody must be left who administers.
+    let create = [
+        "users",
+        "create",
+        "--email",
+        "carol@example.test",
+        "--name",
+        "Carol",
+        "--role",
+        "admin",
+    ];
+    let typed = format!("{}\n", ADA.password);
+    ensure!(typed_by_operator(&system, &create, &typed).await?.success);
     for way in ways {
         let (ada, _, bob_id) = as_bob(&system).await?;
         ada.get("/api/x").await?.expect(200)?;
