@@ -6,10 +6,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use shared::assertion::{Asserter, Serial};
-use shared::claims::Claims;
 use shared::cookie::{Cookies, Others};
 use shared::time::UnixTime;
-use shared::token::Verified;
+use shared::token::Holder;
 use shared::wire::header;
 
 use crate::config::Config;
@@ -72,38 +71,58 @@ pub enum Lasting {
     Stream,
 }
 
-/// A verified token, and what the origin is told of its user: the same for every request with this token.
+/// A verified token, and what the origin is told of its holder: the same for every request with this token.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    token: Verified<Claims>,
+    token: Holder,
     /// Lines as in [`Onward::encode`].
     headers: String,
     asserter: Asserter,
 }
 
 impl Identity {
-    /// The user of `token`, for this site's origin.
-    pub fn new(token: Verified<Claims>, config: &Config) -> Self {
-        let claims = token.claims();
-        let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
-        let mut headers = format!(
-            "\n{}\n{user}\n{}\n{session}\n{}\n{roles}",
-            header::USER,
-            header::SESSION,
-            header::ROLES
+    /// The holder of `token`, for this site's origin.
+    pub fn new(token: impl Into<Holder>, config: &Config) -> Self {
+        let (token, key, site) = (
+            token.into(),
+            &config.assertion_key.0,
+            config.public.as_str(),
         );
-        if let Some(actor) = claims.act {
-            headers.push_str(&format!("\n{}\n{}", header::ACTOR, actor.sub));
-        }
+        let (headers, asserter) = match &token {
+            Holder::User(token) => {
+                let claims = token.claims();
+                let (user, session, roles) = (claims.sub, claims.sid, claims.roles.join(","));
+                let mut headers = format!(
+                    "\n{}\n{user}\n{}\n{session}\n{}\n{roles}",
+                    header::USER,
+                    header::SESSION,
+                    header::ROLES
+                );
+                if let Some(actor) = claims.act {
+                    headers.push_str(&format!("\n{}\n{}", header::ACTOR, actor.sub));
+                }
+                (headers, Asserter::new(key, site, claims))
+            }
+            Holder::Service(token) => {
+                let claims = token.claims();
+                let (client, scopes) = (claims.client_id, &claims.scope);
+                let headers = format!(
+                    "\n{}\n{client}\n{}\n{scopes}",
+                    header::CLIENT,
+                    header::SCOPE
+                );
+                (headers, Asserter::of_service(key, site, claims))
+            }
+        };
         Self {
-            headers,
-            asserter: Asserter::new(&config.assertion_key.0, config.public.as_str(), claims),
             token,
+            headers,
+            asserter,
         }
     }
 
     /// The token.
-    pub const fn token(&self) -> &Verified<Claims> {
+    pub const fn token(&self) -> &Holder {
         &self.token
     }
 }
@@ -111,7 +130,7 @@ impl Identity {
 /// Whose request it is, and what the assertion of it needs besides.
 #[derive(Clone, Copy, Debug)]
 pub struct Vouched<'a> {
-    /// The user.
+    /// Who makes it.
     pub identity: &'a Identity,
     /// The assertion's own, used for no other.
     pub serial: Serial,
@@ -142,7 +161,7 @@ pub struct Onward<'a> {
     url: String,
     dropped: Vec<&'static str>,
     set: Vec<(&'static str, Cow<'a, str>)>,
-    /// Headers that name the user, in lines.
+    /// Headers that name the user, or the service, in lines.
     user: String,
     /// Proves whose request it is; empty where nobody was asked.
     assertion: String,

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use shared::claims::ServiceClaims;
 use shared::rejection::Rejection;
 use shared::time::UnixMillis;
+use shared::token::Holder;
 
 use crate::freshness;
 use crate::gate::{self, Known, Reason};
@@ -119,7 +121,13 @@ pub fn look(
         Ok(Passed::Stale) => (Passed::Stale, AGAIN),
         Ok(Passed::Fresh) => (Passed::Fresh, until_due(rule, known, now)),
     };
-    let time = sessions.look(token.claims(), now);
+    let time = match token {
+        Holder::User(token) => sessions.look(token.claims(), now),
+        Holder::Service(token) => match time_of_service(token.claims(), now) {
+            Some(time) => time,
+            None => return Look::end(Refusal::Token(Rejection::Expired)),
+        },
+    };
     match time {
         Time::Ended => return Look::end(Refusal::SessionEnded),
         Time::ClaimsStale => return Look::end(Refusal::ClaimsStale),
@@ -144,6 +152,12 @@ pub fn look(
         ask: !matches!(time, Time::Left(_)) && !tried.asking,
         wait: wait.max(GLANCE),
     }
+}
+
+/// A service has no session that could stand for longer than its token: nothing, once that has expired.
+fn time_of_service(claims: &ServiceClaims, now: UnixMillis) -> Option<Time> {
+    let end = UnixMillis::from(claims.exp);
+    (now < end).then(|| Time::Left(end.since(now)))
 }
 
 fn rule<'k>(open: Open<'_>, known: Known<'k>) -> Option<&'k Rule> {

@@ -100,7 +100,7 @@ impl Policy {
         let rules = || self.rules.iter().filter(|rule| rule.names_method(method));
         let named = rules().find(|rule| rule.pattern.holds_in_any_case(path));
         let is_exact = named.is_some_and(|rule| matches!(rule.pattern, Pattern::Exact(_)));
-        let is_guarded = |rule: &Rule| rule.access == Access::User;
+        let is_guarded = |rule: &Rule| rule.access != Access::Public;
         if !is_exact && rules().any(|rule| is_guarded(rule) && rule.pattern.is_one_slash_from(path))
         {
             return Route::Respelled;
@@ -134,7 +134,7 @@ impl Policy {
         for rule in self
             .rules
             .iter()
-            .filter(|rule| rule.access == Access::User && rule.methods.is_some())
+            .filter(|rule| rule.access != Access::Public && rule.methods.is_some())
         {
             for method in &methods {
                 if self.opens(rule, method) {

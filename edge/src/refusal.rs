@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The session was ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// A service's token was revoked, or all of its client's were.
+    #[error("the token was revoked: ask for another one")]
+    TokenRevoked,
     /// A refresh token came back; the issuer ended the session.
     #[error("the refresh token was used before")]
     RefreshReused,
@@ -67,6 +70,15 @@ pub enum Refusal {
     /// Signed in, without a role that the route asks for.
     #[error("this route needs one of the roles: {0}")]
     Role(String),
+    /// A user, where the route is for services.
+    #[error("this route is for services, with an access token by client_credentials")]
+    NotAService,
+    /// A service, where the route is for users.
+    #[error("this route is for signed-in users, and the token is a service's")]
+    NotAUser,
+    /// A service, without every scope that the route asks for.
+    #[error("this route needs all of the scopes: {0}")]
+    Scope(String),
     /// Not made by this site's own pages.
     #[error("a request that changes something must come from this site's own pages")]
     Csrf,

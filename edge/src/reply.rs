@@ -58,8 +58,13 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::ClocksDiffer => (401, Code::TokenExpired),
         Refusal::SessionEnded => (401, Code::SessionEnded),
         Refusal::RefreshReused => (401, Code::RefreshReused),
+        Refusal::TokenRevoked => (401, Code::TokenInvalid),
         Refusal::ClaimsStale => (401, Code::ClaimsStale),
-        Refusal::Role(_) | Refusal::Preflight(_) => (403, Code::Forbidden),
+        Refusal::Role(_)
+        | Refusal::NotAService
+        | Refusal::NotAUser
+        | Refusal::Scope(_)
+        | Refusal::Preflight(_) => (403, Code::Forbidden),
         Refusal::Csrf => (403, Code::Csrf),
         Refusal::RevocationsStale => (503, Code::RevocationsStale),
         Refusal::IssuerUnreachable => (502, Code::IssuerUnreachable),
@@ -172,7 +177,10 @@ fn challenge(refusal: &Refusal, status: u16) -> Option<String> {
             r#" error="insufficient_user_authentication", max_age="{}","#,
             most.as_secs()
         ),
-        Refusal::Role(_) => r#" error="insufficient_scope","#.to_owned(),
+        Refusal::Role(_) | Refusal::NotAService | Refusal::NotAUser => {
+            r#" error="insufficient_scope","#.to_owned()
+        }
+        Refusal::Scope(scopes) => format!(r#" error="insufficient_scope", scope="{scopes}","#),
         Refusal::Credential(_) => r#" error="invalid_request","#.to_owned(),
         // RFC 6750 §3.1: no error code where no credential came.
         Refusal::Anonymous | Refusal::CookiesBlocked | Refusal::WayBackTooLong => {

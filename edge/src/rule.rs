@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared::claims::is_role;
+use shared::scope::Scopes;
 
 use cors::{Cors, RawCors};
 
@@ -24,6 +25,8 @@ pub enum Access {
     Public,
     /// A signed-in user.
     User,
+    /// A service, with a token of its own: see [`ServiceClaims`](shared::claims::ServiceClaims).
+    Service,
 }
 
 /// What happens past the freshness bound when the issuer cannot be asked either.
@@ -71,6 +74,8 @@ pub struct Rule {
     pub access: Access,
     /// Any one of these roles is needed, if there are any.
     pub roles: Vec<String>,
+    /// A service needs all of these.
+    pub scopes: Scopes,
     /// How long ago the user may have signed in.
     pub max_auth_age: Option<Duration>,
     /// Programs call it: refusals are never redirects or pages.
@@ -104,6 +109,17 @@ pub enum BadRule {
     /// An empty list, or not a role.
     #[error("roles must be a list of role names (a-z 0-9 _ - . :)")]
     Roles,
+    /// An empty list, or not a scope.
+    #[error(
+        "scopes must be a list of scope names: printable ASCII without spaces, quotes and backslashes"
+    )]
+    Scopes,
+    /// Only a service's token has scopes.
+    #[error("scopes mean something with access = \"service\" only: users have roles")]
+    ScopesOfUser,
+    /// Something that only a user has.
+    #[error("{0} means nothing with access = \"service\"")]
+    OnService(&'static str),
     /// Something that a public route cannot keep.
     #[error("{0} means nothing on a public route")]
     OnPublic(&'static str),
@@ -133,6 +149,7 @@ pub struct RawRule {
     methods: Option<Vec<String>>,
     access: Access,
     roles: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
     max_auth_age: Option<String>,
     #[serde(default)]
     api: bool,
@@ -149,8 +166,11 @@ impl RawRule {
     /// # Errors
     /// [`BadRule`] with the first thing that is wrong.
     pub fn check(self) -> Result<Rule, BadRule> {
-        if self.access == Access::Public {
-            self.refuse_on_public()?;
+        match self.access {
+            Access::Public => self.refuse_on_public()?,
+            Access::User if self.scopes.is_some() => return Err(BadRule::ScopesOfUser),
+            Access::User => {}
+            Access::Service => self.refuse_on_service()?,
         }
         let methods = self.methods.map(methods).transpose()?;
         let cors = self.cors.unwrap_or(RawCors::Switch(false));
@@ -167,8 +187,10 @@ impl RawRule {
             methods,
             access: self.access,
             roles: self.roles.map_or(Ok(Vec::new()), roles)?,
+            scopes: self.scopes.map_or(Ok(Scopes::default()), scopes)?,
             max_auth_age: duration("max_auth_age", self.max_auth_age.as_deref())?,
-            api: self.api,
+            // Nobody signs in to become a service.
+            api: self.api || self.access == Access::Service,
             freshness: freshness(self.freshness.as_deref())?,
             when_stale: self.when_stale.unwrap_or_default(),
             cors,
@@ -180,6 +202,7 @@ impl RawRule {
     fn refuse_on_public(&self) -> Result<(), BadRule> {
         let given = [
             ("roles", self.roles.is_some()),
+            ("scopes", self.scopes.is_some()),
             ("max_auth_age", self.max_auth_age.is_some()),
             ("freshness", self.freshness.is_some()),
             ("when_stale", self.when_stale.is_some()),
@@ -195,6 +218,16 @@ impl RawRule {
             .find(|(_, given)| *given)
             .map_or(Ok(()), |(name, _)| Err(BadRule::OnPublic(name)))
     }
+
+    const fn refuse_on_service(&self) -> Result<(), BadRule> {
+        if self.roles.is_some() {
+            return Err(BadRule::OnService("roles"));
+        }
+        if self.max_auth_age.is_some() {
+            return Err(BadRule::OnService("max_auth_age"));
+        }
+        Ok(())
+    }
 }
 
 impl Rule {
@@ -205,6 +238,7 @@ impl Rule {
             methods: None,
             access: Access::User,
             roles: Vec::new(),
+            scopes: Scopes::none(),
             max_auth_age: None,
             api: false,
             freshness: DEFAULT_FRESHNESS,
@@ -217,12 +251,13 @@ impl Rule {
 
     /// Whether nobody passes by this rule whom `other` would not let pass.
     pub fn asks_all_of(&self, other: &Self) -> bool {
-        // All that asks something of a user; whoever adds to it must say here which asks more.
+        // All that asks something of a user or a service; whoever adds to it must say here which asks more.
         let Self {
             pattern: _,
             methods: _,
             access,
             roles,
+            scopes,
             max_auth_age,
             api: _,
             freshness,
@@ -242,7 +277,13 @@ impl Rule {
         let is_fresh = *freshness <= other.freshness
             && (*when_stale == WhenStale::Refuse || other.when_stale == WhenStale::Serve);
         let ends = *stream || !other.stream;
-        *access == Access::User && roles_suffice && is_recent && is_fresh && ends
+        // Nobody is both a user and a service, so neither rule asks for all that the other does.
+        *access == other.access
+            && roles_suffice
+            && scopes.hold_all(&other.scopes)
+            && is_recent
+            && is_fresh
+            && ends
     }
 
     /// Whether the rule speaks of `method`. Who may GET may HEAD (RFC 9110 §9.3.2).
@@ -358,6 +399,14 @@ fn roles(names: Vec<String>) -> Result<Vec<String>, BadRule> {
         return Err(BadRule::Roles);
     }
     Ok(names)
+}
+
+fn scopes(names: Vec<String>) -> Result<Scopes, BadRule> {
+    let scopes = Scopes::of(names.iter().map(String::as_str)).map_err(|_| BadRule::Scopes)?;
+    if scopes.is_empty() {
+        return Err(BadRule::Scopes);
+    }
+    Ok(scopes)
 }
 
 fn freshness(text: Option<&str>) -> Result<Duration, BadRule> {

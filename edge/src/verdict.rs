@@ -1,13 +1,12 @@
 //! Whether a verified token opens a route, now.
 
-use shared::claims::Claims;
 use shared::rejection::Rejection;
 use shared::revocation::Standing;
 use shared::time::UnixMillis;
-use shared::token::{self, Verified};
+use shared::token::Holder;
 
 use crate::refusal::Refusal;
-use crate::rule::{Rule, WhenStale};
+use crate::rule::{Access, Rule, WhenStale};
 use crate::view::View;
 
 /// What a decision may still wait for.
@@ -43,7 +42,8 @@ pub enum Passed {
     Stale,
 }
 
-/// Decides. In turn: the token's time, its standing, the age of what is known, the age of the sign-in, the roles.
+/// Decides. In turn: the token's time, its standing, the age of what is known, whether its holder is of the kind that the rule
+/// is for, the age of the sign-in, the roles; of a service, the scopes.
 ///
 /// Standing comes before age, for old knowledge that a session has ended is good knowledge; roles come after it, for a
 /// role that was granted a moment ago is missing from an old token, which its standing then tells.
@@ -52,12 +52,12 @@ pub enum Passed {
 /// [`Hold`] where the token does not open the route, or not yet.
 pub fn decide(
     rule: &Rule,
-    token: &Verified<Claims>,
+    token: &Holder,
     view: Option<&View>,
     now: UnixMillis,
     patience: Patience,
 ) -> Result<Passed, Hold> {
-    token::check_time(token, now.to_secs()).map_err(Refusal::Token)?;
+    token.check_time(now.to_secs()).map_err(Refusal::Token)?;
     holds(rule, token, view, now, patience)
 }
 
@@ -67,28 +67,51 @@ pub fn decide(
 /// [`Hold`] as for [`decide`].
 pub fn holds(
     rule: &Rule,
-    token: &Verified<Claims>,
+    token: &Holder,
     view: Option<&View>,
     now: UnixMillis,
     patience: Patience,
 ) -> Result<Passed, Hold> {
-    match view.map_or(Standing::Good, |view| view.standing(token)) {
+    match view.map_or(Standing::Good, |view| view.standing_of(token)) {
         Standing::Good => {}
-        Standing::Stale => return Err(Refusal::ClaimsStale.into()),
-        Standing::KeyRevoked => return Err(Refusal::Token(Rejection::UnknownKey).into()),
-        Standing::Revoked => return Err(Refusal::SessionEnded.into()),
+        standing => return Err(refusal(standing, token).into()),
     }
     let passed = freshness(rule, view, now, patience)?;
-    let claims = token.claims();
-    if let Some(most) = rule.max_auth_age
-        && now.to_secs().since(claims.auth_time) > most
-    {
-        return Err(Refusal::SignInTooOld(most).into());
-    }
-    if !rule.roles.is_empty() && !rule.roles.iter().any(|role| claims.roles.contains(role)) {
-        return Err(Refusal::Role(rule.roles.join(", ")).into());
+    match (rule.access, token) {
+        (Access::Service, Holder::Service(token)) => {
+            if !token.claims().scope.hold_all(&rule.scopes) {
+                return Err(Refusal::Scope(rule.scopes.to_string()).into());
+            }
+        }
+        (Access::Service, Holder::User(_)) => return Err(Refusal::NotAService.into()),
+        (Access::User | Access::Public, Holder::Service(_)) => {
+            return Err(Refusal::NotAUser.into());
+        }
+        (Access::User | Access::Public, Holder::User(token)) => {
+            let claims = token.claims();
+            if let Some(most) = rule.max_auth_age
+                && now.to_secs().since(claims.auth_time) > most
+            {
+                return Err(Refusal::SignInTooOld(most).into());
+            }
+            let has = |role| claims.roles.contains(role);
+            if !rule.roles.is_empty() && !rule.roles.iter().any(has) {
+                return Err(Refusal::Role(rule.roles.join(", ")).into());
+            }
+        }
     }
     Ok(passed)
+}
+
+/// What a standing that is not good means for the holder. A user's session may stand all the same; a service has none, and
+/// asks for another token.
+const fn refusal(standing: Standing, token: &Holder) -> Refusal {
+    match (standing, token) {
+        (Standing::KeyRevoked, _) => Refusal::Token(Rejection::UnknownKey),
+        (_, Holder::Service(_)) => Refusal::TokenRevoked,
+        (Standing::Stale, Holder::User(_)) => Refusal::ClaimsStale,
+        (Standing::Good | Standing::Revoked, Holder::User(_)) => Refusal::SessionEnded,
+    }
 }
 
 fn freshness(

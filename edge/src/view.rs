@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use shared::claims::Claims;
+use shared::claims::AccessClaims;
 use shared::revocation::{BaseName, OpenUpdate, RevocationSet, Standing};
 use shared::time::UnixMillis;
-use shared::token::Verified;
+use shared::token::{Holder, Verified};
 
 /// How far the clocks of issuer and edge may be apart. It counts against us: see [`Source`].
 pub const SKEW: Duration = Duration::from_secs(5);
@@ -127,8 +127,16 @@ impl View {
     }
 
     /// The standing of a token.
-    pub fn standing(&self, token: &Verified<Claims>) -> Standing {
+    pub fn standing<T: AccessClaims>(&self, token: &Verified<T>) -> Standing {
         self.set.standing(token)
+    }
+
+    /// The same, whoever holds the token.
+    pub fn standing_of(&self, token: &Holder) -> Standing {
+        match token {
+            Holder::User(token) => self.standing(token),
+            Holder::Service(token) => self.standing(token),
+        }
     }
 
     /// Up to where the issuer's feed need not repeat itself.

@@ -3,20 +3,23 @@
 //! A JWT (RFC 7519) as a compact JWS (RFC 7515 §7.1), HS256 under a key derived from `ORIGIN_SECRET`. Any JWT library checks
 //! it: `iss` and `aud` are the site, `exp` is 30 seconds after `iat`, `jti` is never used twice. `request_hash` binds it to
 //! one request, as `htm` and `htu` of RFC 9449 §4.2 bind a proof, but is as short for every URL: see [`Request::hash`].
-//! `typ` and the key are its own, so that neither an access token nor an assertion can stand in for the other.
+//! `typ` and the key are its own, so that neither an access token nor an assertion can stand in for the other. A request of a
+//! service has an assertion of another `typ`, so that no origin takes a service for a user: see [`verify_service`].
 
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::base64url;
-use crate::claims::{Actor, Claims, is_role};
+use crate::claims::{Actor, Claims, ServiceClaims, is_role};
 use crate::hmac_sha256::HmacKey;
-use crate::id::{SessionId, UserId};
+use crate::id::{ClientId, SessionId, UserId};
 use crate::jws::UntrustedJws;
 use crate::rejection::Rejection;
+use crate::scope::Scopes;
 use crate::secret::{Purpose, RootSecret};
 use crate::strict;
 use crate::time::UnixTime;
@@ -32,6 +35,11 @@ pub const MAX_BYTES: usize = crate::cookie::MAX_BYTES + 256;
 const TYPE: &str = "portcullis-assertion+jwt";
 /// `{"typ":"portcullis-assertion+jwt","alg":"HS256"}` as base64url.
 const HEADER: &str = "eyJ0eXAiOiJwb3J0Y3VsbGlzLWFzc2VydGlvbitqd3QiLCJhbGciOiJIUzI1NiJ9";
+
+const SERVICE_TYPE: &str = "portcullis-service-assertion+jwt";
+/// `{"typ":"portcullis-service-assertion+jwt","alg":"HS256"}` as base64url.
+const SERVICE_HEADER: &str =
+    "eyJ0eXAiOiJwb3J0Y3VsbGlzLXNlcnZpY2UtYXNzZXJ0aW9uK2p3dCIsImFsZyI6IkhTMjU2In0";
 
 /// The key derived from `ORIGIN_SECRET`, which edge and origin share.
 #[derive(Clone)]
@@ -86,7 +94,7 @@ impl Serial {
     }
 }
 
-/// Makes the assertions for one user at one site. What is the same in all of them comes first in each, and is written and
+/// Makes the assertions for one user, or one service, at one site. What is the same in all of them comes first in each, and is written and
 /// hashed only once.
 #[derive(Clone)]
 pub struct Asserter {
@@ -109,15 +117,31 @@ impl Asserter {
             roles: &claims.roles,
             act: claims.act,
         };
+        Self::begin(key, site, HEADER, &start)
+    }
+
+    /// For the service of `claims` at `site`.
+    pub fn of_service(key: &AssertionKey, site: &str, claims: &ServiceClaims) -> Self {
+        let start = ServiceStart {
+            iss: site,
+            aud: site,
+            sub: claims.client_id,
+            client_id: claims.client_id,
+            scope: &claims.scope,
+        };
+        Self::begin(key, site, SERVICE_HEADER, &start)
+    }
+
+    fn begin(key: &AssertionKey, site: &str, header: &str, start: &impl Serialize) -> Self {
         // Nothing in it can fail to be written; if it did, no origin would take the rest for an assertion.
-        let mut payload = serde_json::to_string(&start).unwrap_or_default();
+        let mut payload = serde_json::to_string(start).unwrap_or_default();
         payload.pop();
         payload.push(',');
         // Three bytes are four characters in base64url: what comes next begins with a character of its own.
         while !payload.len().is_multiple_of(3) {
             payload.push(' ');
         }
-        let start = [HEADER, ".", &base64url::encode(payload)].concat();
+        let start = [header, ".", &base64url::encode(payload)].concat();
         let begun = key.0.begun_with(start.as_bytes());
         Self {
             start,
@@ -126,7 +150,7 @@ impl Asserter {
         }
     }
 
-    /// The assertion `serial` that the user stands behind a request at `now`. Method and target are as in [`Request`].
+    /// The assertion `serial` that the user, or the service, stands behind a request at `now`. Method and target are as in [`Request`].
     pub fn assert(
         &self,
         method: &str,
@@ -220,30 +244,8 @@ pub fn verify(
     request: Request<'_>,
     now: UnixTime,
 ) -> Result<Identity, Rejection> {
-    let jws = UntrustedJws::parse(token, MAX_BYTES)?;
-    if jws.untrusted_header.typ != TYPE {
-        return Err(Rejection::WrongType);
-    }
-    if jws.untrusted_header.alg != "HS256" {
-        return Err(Rejection::WrongAlgorithm);
-    }
-    let payload = jws.payload(|message, tag| keys.iter().any(|key| key.0.holds(message, tag)))?;
-    let said: Said = strict::object(&payload).ok_or(Rejection::Malformed("assertion"))?;
-    if said.iss != request.site {
-        return Err(Rejection::WrongIssuer);
-    }
-    if said.aud != request.site {
-        return Err(Rejection::WrongAudience);
-    }
-    if said.request_hash != request.hash() {
-        return Err(Rejection::OtherRequest);
-    }
-    if said.iat > now.plus(SKEW) {
-        return Err(Rejection::NotYetValid);
-    }
-    if now >= said.exp {
-        return Err(Rejection::Expired);
-    }
+    let said: Said = open(token, TYPE, keys)?;
+    said.bound.check(&request, now)?;
     if !said.roles.iter().all(|role| is_role(role)) {
         return Err(Rejection::Malformed("roles"));
     }
@@ -253,8 +255,93 @@ pub fn verify(
         roles: said.roles,
         actor: said.act.map(|act| act.sub),
         auth_time: said.auth_time,
-        id: said.jti,
+        id: said.bound.jti,
     })
+}
+
+/// What a service's assertion proves. Only [`verify_service`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceIdentity {
+    client: ClientId,
+    scopes: Scopes,
+    id: String,
+}
+
+impl ServiceIdentity {
+    /// The service.
+    pub const fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// What it may do.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The assertion's own name (`jti`): whoever has seen it before sees a replay.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The same for a request of a service.
+///
+/// # Errors
+/// [`Rejection`] as for [`verify`]; [`Rejection::WrongType`] for a user's assertion.
+pub fn verify_service(
+    token: &str,
+    keys: &[AssertionKey],
+    request: Request<'_>,
+    now: UnixTime,
+) -> Result<ServiceIdentity, Rejection> {
+    let said: ServiceSaid = open(token, SERVICE_TYPE, keys)?;
+    said.bound.check(&request, now)?;
+    if said.sub != said.client_id {
+        return Err(Rejection::Malformed("sub is not client_id"));
+    }
+    Ok(ServiceIdentity {
+        client: said.client_id,
+        scopes: said.scope,
+        id: said.bound.jti,
+    })
+}
+
+/// What an assertion of this type says, once its signature holds.
+fn open<T: DeserializeOwned>(
+    token: &str,
+    typ: &str,
+    keys: &[AssertionKey],
+) -> Result<T, Rejection> {
+    let jws = UntrustedJws::parse(token, MAX_BYTES)?;
+    if jws.untrusted_header.typ != typ {
+        return Err(Rejection::WrongType);
+    }
+    if jws.untrusted_header.alg != "HS256" {
+        return Err(Rejection::WrongAlgorithm);
+    }
+    let payload = jws.payload(|message, tag| keys.iter().any(|key| key.0.holds(message, tag)))?;
+    strict::object(&payload).ok_or(Rejection::Malformed("assertion"))
+}
+
+impl Bound {
+    fn check(&self, request: &Request<'_>, now: UnixTime) -> Result<(), Rejection> {
+        if self.iss != request.site {
+            return Err(Rejection::WrongIssuer);
+        }
+        if self.aud != request.site {
+            return Err(Rejection::WrongAudience);
+        }
+        if self.request_hash != request.hash() {
+            return Err(Rejection::OtherRequest);
+        }
+        if self.iat > now.plus(SKEW) {
+            return Err(Rejection::NotYetValid);
+        }
+        if now >= self.exp {
+            return Err(Rejection::Expired);
+        }
+        Ok(())
+    }
 }
 
 /// What is the same in all assertions for one user.
@@ -270,19 +357,45 @@ struct Start<'a> {
     act: Option<Actor>,
 }
 
+/// What is the same in all assertions for one service.
+#[derive(Serialize)]
+struct ServiceStart<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: ClientId,
+    client_id: ClientId,
+    scope: &'a Scopes,
+}
+
+/// What binds an assertion to one request.
 #[derive(Deserialize)]
-struct Said {
+struct Bound {
     iss: String,
     aud: String,
+    jti: String,
+    iat: UnixTime,
+    exp: UnixTime,
+    request_hash: String,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(flatten)]
+    bound: Bound,
     sub: UserId,
     sid: SessionId,
     auth_time: UnixTime,
     roles: Vec<String>,
     act: Option<Actor>,
-    jti: String,
-    iat: UnixTime,
-    exp: UnixTime,
-    request_hash: String,
+}
+
+#[derive(Deserialize)]
+struct ServiceSaid {
+    #[serde(flatten)]
+    bound: Bound,
+    sub: ClientId,
+    client_id: ClientId,
+    scope: Scopes,
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{SessionId, TokenId, UserId};
+use crate::id::{ClientId, Fingerprint, SessionId, TokenId, UserId};
+use crate::scope::Scopes;
 use crate::time::UnixTime;
 
-/// The claims of an access token. Every one but `act` is required, and each has exactly this JSON type; members that are not
-/// listed are ignored, so that a newer issuer can serve older edges.
+/// The claims of a user's access token. Every one but `act` is required, and each has exactly this JSON type; members that are
+/// not listed are ignored, so that a newer issuer can serve older edges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Issuer: `PUBLIC_URL`.
@@ -77,6 +78,101 @@ impl<'de> Deserialize<'de> for Actor {
 /// A member that is there has a value: `null` is refused.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Actor>, D::Error> {
     Actor::deserialize(deserializer).map(Some)
+}
+
+/// The claims of a service's access token: of a client that acts for itself (RFC 6749 §4.4), in no session and for no user.
+/// Members are read as those of [`Claims`].
+///
+/// It has neither `sid` nor `auth_time` nor `roles`, and its `client_id` is an id that a user's token never names. So neither
+/// type can be read as the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceClaims {
+    /// Issuer: `PUBLIC_URL`.
+    pub iss: String,
+    /// Audience: a single one, `PUBLIC_URL`.
+    pub aud: String,
+    /// The client, once more: RFC 9068 §2.2 asks for it where there is no user.
+    pub sub: ClientId,
+    /// The client.
+    pub client_id: ClientId,
+    /// This token.
+    pub jti: TokenId,
+    /// Issued at.
+    pub iat: UnixTime,
+    /// Refused from this second on.
+    pub exp: UnixTime,
+    /// Version of the client: grows when its tokens are revoked.
+    pub ver: u32,
+    /// What the client may do (RFC 9068 §2.2.3).
+    pub scope: Scopes,
+}
+
+/// What every access token says, whoever holds it: what its time and the revocations are asked for.
+pub trait AccessClaims {
+    /// This token.
+    fn jti(&self) -> TokenId;
+    /// Issued at.
+    fn iat(&self) -> UnixTime;
+    /// Refused from this second on.
+    fn exp(&self) -> UnixTime;
+    /// The holder, a user or a client, as revocations name both.
+    fn holder(&self) -> Fingerprint;
+    /// Version of the holder's rights.
+    fn ver(&self) -> u32;
+    /// The session, as revocations name it; a service has none.
+    fn session(&self) -> Option<Fingerprint>;
+}
+
+impl AccessClaims for Claims {
+    fn jti(&self) -> TokenId {
+        self.jti
+    }
+
+    fn iat(&self) -> UnixTime {
+        self.iat
+    }
+
+    fn exp(&self) -> UnixTime {
+        self.exp
+    }
+
+    fn holder(&self) -> Fingerprint {
+        self.sub.fingerprint()
+    }
+
+    fn ver(&self) -> u32 {
+        self.ver
+    }
+
+    fn session(&self) -> Option<Fingerprint> {
+        Some(self.sid.fingerprint())
+    }
+}
+
+impl AccessClaims for ServiceClaims {
+    fn jti(&self) -> TokenId {
+        self.jti
+    }
+
+    fn iat(&self) -> UnixTime {
+        self.iat
+    }
+
+    fn exp(&self) -> UnixTime {
+        self.exp
+    }
+
+    fn holder(&self) -> Fingerprint {
+        self.client_id.fingerprint()
+    }
+
+    fn ver(&self) -> u32 {
+        self.ver
+    }
+
+    fn session(&self) -> Option<Fingerprint> {
+        None
+    }
 }
 
 /// Whether `name` can be a role: 1 to 64 of `a-z 0-9 _ - . :`. Roles travel in a header, separated by commas.

@@ -100,6 +100,11 @@ id! {
     SessionId
 }
 id! {
+    /// A service that is registered as a client: `client_id` (RFC 6749 §2.2), and `sub` of its own tokens (RFC 9068 §2.2).
+    ClientId
+}
+
+id! {
     /// One access token: `jti` (RFC 7519 §4.1.7).
     TokenId
 }

@@ -3,8 +3,9 @@
 //! This crate contains no I/O, reads no clock, draws no randomness and awaits nothing. `now` and random bytes are
 //! arguments. It is compiled natively into the issuer and to wasm32 into the edge, and the same vectors test both.
 //!
-//! Imports go down this list, never back up: [`time`], [`id`], [`secret`] ← [`rejection`], [`wire`], [`cookie`] ←
-//! [`envelope`], [`within`], [`claims`] ← [`key`] ← [`token`], [`assertion`], [`seal`], [`refresh_token`], [`revocation`].
+//! Imports go down this list, never back up: [`time`], [`id`], [`secret`] ← [`rejection`], [`wire`], [`cookie`], [`scope`] ←
+//! [`envelope`], [`within`], [`claims`] ← [`key`] ← [`token`], [`assertion`], [`client_assertion`], [`seal`], [`refresh_token`],
+//! [`revocation`].
 #![deny(missing_docs)]
 #![cfg_attr(
     not(test),
@@ -18,6 +19,7 @@
 
 pub mod assertion;
 pub mod claims;
+pub mod client_assertion;
 pub mod cookie;
 pub mod csrf;
 pub mod envelope;
@@ -26,6 +28,7 @@ pub mod key;
 pub mod refresh_token;
 pub mod rejection;
 pub mod revocation;
+pub mod scope;
 pub mod seal;
 pub mod secret;
 pub mod time;

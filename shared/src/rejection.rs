@@ -137,6 +137,9 @@ pub enum Rejection {
     /// `aud` is another audience.
     #[error("the token is for another audience")]
     WrongAudience,
+    /// A service's token where a user's is needed, or the other way round.
+    #[error("the token is of another kind of holder")]
+    WrongHolder,
     /// `iat` lies in the future, beyond the tolerated skew.
     #[error("the token is not valid yet")]
     NotYetValid,
@@ -161,6 +164,7 @@ impl Rejection {
             | Self::BadSignature
             | Self::WrongIssuer
             | Self::WrongAudience
+            | Self::WrongHolder
             | Self::NotYetValid
             | Self::OtherRequest => Code::TokenInvalid,
         }

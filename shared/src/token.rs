@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jsonwebtoken::Header;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::claims::{Claims, is_role};
+use crate::claims::{AccessClaims, Claims, ServiceClaims, is_role};
 use crate::id::KeyId;
 use crate::jws::UntrustedJws;
 use crate::key::{Algorithm, KeySet, SigningKey};
@@ -34,7 +34,7 @@ pub enum MintError {
     Sign,
 }
 
-/// The access token that says `claims`, signed with `key`: a compact JWS (RFC 7515 §7.1).
+/// A user's access token that says `claims`, signed with `key`: a compact JWS (RFC 7515 §7.1).
 ///
 /// # Errors
 /// [`MintError`] where a role cannot travel in a header, or signing fails.
@@ -42,6 +42,18 @@ pub fn mint(claims: &Claims, key: &SigningKey) -> Result<String, MintError> {
     if !claims.roles.iter().all(|role| is_role(role)) {
         return Err(MintError::BadRole);
     }
+    sign(claims, key)
+}
+
+/// A service's access token that says `claims`, likewise.
+///
+/// # Errors
+/// [`MintError::Sign`] where signing fails.
+pub fn mint_service(claims: &ServiceClaims, key: &SigningKey) -> Result<String, MintError> {
+    sign(claims, key)
+}
+
+fn sign(claims: &impl Serialize, key: &SigningKey) -> Result<String, MintError> {
     provider::install();
     let mut header = Header::new(match key.algorithm() {
         Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
@@ -52,8 +64,8 @@ pub fn mint(claims: &Claims, key: &SigningKey) -> Result<String, MintError> {
     jsonwebtoken::encode(&header, claims, &key.encoding_key()).map_err(|_| MintError::Sign)
 }
 
-/// Claims whose signature, type, issuer and audience were checked, and the key that had signed them. Only [`verify`] makes one, and it cannot be
-/// deserialized. Time and standing change, so they are asked each time: [`check_time`],
+/// Claims whose signature, type, issuer and audience were checked, and the key that had signed them. Only [`verify_any`] and what
+/// calls it make one, and it cannot be deserialized. Time and standing change, so they are asked each time: [`check_time`],
 /// [`RevocationSet::standing`](crate::revocation::RevocationSet::standing).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T, KeyId);
@@ -70,6 +82,27 @@ impl<T> Verified<T> {
     }
 }
 
+/// A verified access token, by who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A user, in a session.
+    User(Verified<Claims>),
+    /// A service, for itself.
+    Service(Verified<ServiceClaims>),
+}
+
+impl From<Verified<Claims>> for Holder {
+    fn from(token: Verified<Claims>) -> Self {
+        Self::User(token)
+    }
+}
+
+impl From<Verified<ServiceClaims>> for Holder {
+    fn from(token: Verified<ServiceClaims>) -> Self {
+        Self::Service(token)
+    }
+}
+
 /// Whom a token must be from and for.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -79,16 +112,46 @@ pub struct Expected<'a> {
     pub audience: &'a str,
 }
 
-/// Checks everything about `token` that stays true: size, form, type, key, signature, issuer, audience, claim types.
+/// Checks everything about a user's `token` that stays true: size, form, type, key, signature, issuer, audience, claim types.
 ///
 /// # Errors
 /// [`Rejection`] with the first thing that is wrong. Everything cheap is refused before any crypto;
-/// [`Rejection::UnknownKey`] may mean that `keys` is out of date.
+/// [`Rejection::UnknownKey`] may mean that `keys` is out of date. [`Rejection::WrongHolder`] for a service's token.
 pub fn verify(
     token: &str,
     keys: &KeySet,
     expected: &Expected<'_>,
 ) -> Result<Verified<Claims>, Rejection> {
+    match verify_any(token, keys, expected)? {
+        Holder::User(token) => Ok(token),
+        Holder::Service(_) => Err(Rejection::WrongHolder),
+    }
+}
+
+/// The same for a service's `token`.
+///
+/// # Errors
+/// [`Rejection`] as for [`verify`]; [`Rejection::WrongHolder`] for a user's token.
+pub fn verify_service(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected<'_>,
+) -> Result<Verified<ServiceClaims>, Rejection> {
+    match verify_any(token, keys, expected)? {
+        Holder::User(_) => Err(Rejection::WrongHolder),
+        Holder::Service(token) => Ok(token),
+    }
+}
+
+/// The same, whoever holds `token`.
+///
+/// # Errors
+/// [`Rejection`] as for [`verify`].
+pub fn verify_any(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected<'_>,
+) -> Result<Holder, Rejection> {
     let jws = UntrustedJws::parse(token, MAX_BYTES)?;
     let untrusted_header = &jws.untrusted_header;
     if untrusted_header.typ != TYPE {
@@ -101,31 +164,65 @@ pub fn verify(
         return Err(Rejection::WrongAlgorithm);
     }
     let payload = jws.payload(|message, signature| key.holds(message, signature))?;
-    let claims: Claims = strict::object(&payload).ok_or(Rejection::Malformed("claims"))?;
-    if claims.iss != expected.issuer {
-        return Err(Rejection::WrongIssuer);
-    }
-    if claims.aud != expected.audience {
-        return Err(Rejection::WrongAudience);
-    }
-    if !claims.roles.iter().all(|role| is_role(role)) {
+    let kid = KeyId::of(key.kid());
+    let user = match strict::object::<Claims>(&payload) {
+        Some(claims) => claims,
+        None => return service(&payload, kid, expected),
+    };
+    expected.check(&user.iss, &user.aud)?;
+    if !user.roles.iter().all(|role| is_role(role)) {
         return Err(Rejection::Malformed("roles"));
     }
-    Ok(Verified(claims, KeyId::of(key.kid())))
+    Ok(Holder::User(Verified(user, kid)))
+}
+
+/// What a payload says that no user's token has.
+fn service(payload: &[u8], kid: KeyId, expected: &Expected<'_>) -> Result<Holder, Rejection> {
+    let claims: ServiceClaims = strict::object(payload).ok_or(Rejection::Malformed("claims"))?;
+    expected.check(&claims.iss, &claims.aud)?;
+    if claims.sub != claims.client_id {
+        return Err(Rejection::Malformed("sub is not client_id"));
+    }
+    Ok(Holder::Service(Verified(claims, kid)))
+}
+
+impl Expected<'_> {
+    fn check(&self, issuer: &str, audience: &str) -> Result<(), Rejection> {
+        if issuer != self.issuer {
+            return Err(Rejection::WrongIssuer);
+        }
+        if audience != self.audience {
+            return Err(Rejection::WrongAudience);
+        }
+        Ok(())
+    }
 }
 
 /// Whether the token is within its time at `now`.
 ///
 /// # Errors
 /// [`Rejection::Expired`] from the second `exp` on; [`Rejection::NotYetValid`] while `iat` is more than [`SKEW`] ahead.
-pub fn check_time(token: &Verified<Claims>, now: UnixTime) -> Result<(), Rejection> {
-    if now >= token.claims().exp {
+pub fn check_time<T: AccessClaims>(token: &Verified<T>, now: UnixTime) -> Result<(), Rejection> {
+    if now >= token.claims().exp() {
         return Err(Rejection::Expired);
     }
-    if token.claims().iat > now.plus(SKEW) {
+    if token.claims().iat() > now.plus(SKEW) {
         return Err(Rejection::NotYetValid);
     }
     Ok(())
+}
+
+impl Holder {
+    /// [`check_time`], whoever holds the token.
+    ///
+    /// # Errors
+    /// [`Rejection`] as for [`check_time`].
+    pub fn check_time(&self, now: UnixTime) -> Result<(), Rejection> {
+        match self {
+            Self::User(token) => check_time(token, now),
+            Self::Service(token) => check_time(token, now),
+        }
+    }
 }
 
 /// Whether `token` says that it is an access token of `issuer`, unproven: good for keeping it from others, who could use
@@ -164,7 +261,8 @@ mod tests {
     use super::*;
     use crate::base64url;
     use crate::hmac_sha256::HmacKey;
-    use crate::id::{SessionId, TokenId, UserId};
+    use crate::id::{ClientId, SessionId, TokenId, UserId};
+    use crate::scope::Scopes;
     use crate::secret::{RootSecret, Secret};
 
     const SECRET: &str = "mJ4vQ0s8Zk1xTn6cWb3yRf7uHd2eLg5p";
@@ -207,6 +305,20 @@ mod tests {
         }
     }
 
+    fn service_claims() -> ServiceClaims {
+        ServiceClaims {
+            iss: ISSUER.into(),
+            aud: ISSUER.into(),
+            sub: ClientId::from_bytes([1; 16]),
+            client_id: ClientId::from_bytes([1; 16]),
+            jti: TokenId::from_bytes([3; 16]),
+            iat: NOW,
+            exp: NOW.plus(Duration::from_secs(900)),
+            ver: 4,
+            scope: Scopes::parse("orders:read orders:write").unwrap(),
+        }
+    }
+
     /// A token with a good HS256 signature over whatever is asked for.
     fn signed(header: &str, payload: &str) -> String {
         let message = format!(
@@ -237,6 +349,74 @@ mod tests {
             let verified = verify(&token, &keys(), &EXPECTED).unwrap();
             assert_eq!(verified.claims(), &claims());
         }
+    }
+
+    /// Though both have the same id, type and key.
+    #[test]
+    fn a_service_never_passes_for_a_user_nor_a_user_for_a_service() {
+        for key in [hs256(), eddsa()] {
+            let service = mint_service(&service_claims(), &key).unwrap();
+            let user = mint(&claims(), &key).unwrap();
+            let verified = verify_service(&service, &keys(), &EXPECTED).unwrap();
+            assert_eq!(verified.claims(), &service_claims());
+            assert_eq!(rejection(&service), Rejection::WrongHolder);
+            assert_eq!(
+                verify_service(&user, &keys(), &EXPECTED),
+                Err(Rejection::WrongHolder)
+            );
+            let holder = verify_any(&service, &keys(), &EXPECTED).unwrap();
+            assert_eq!(holder, Holder::Service(verified));
+            assert_eq!(holder.check_time(NOW), Ok(()));
+            let end = service_claims().exp;
+            assert_eq!(holder.check_time(end), Err(Rejection::Expired));
+            assert!(untrusted_is_from(&service, ISSUER));
+        }
+    }
+
+    #[test]
+    fn every_claim_of_a_service_must_be_there_with_its_type() {
+        let payload = serde_json::to_value(service_claims()).unwrap();
+        let verified = |claims: &serde_json::Value| {
+            verify_service(
+                &signed(&good_header(), &claims.to_string()),
+                &keys(),
+                &EXPECTED,
+            )
+        };
+        assert!(verified(&payload).is_ok());
+        for name in payload.as_object().unwrap().keys() {
+            let mut missing = payload.clone();
+            missing.as_object_mut().unwrap().remove(name);
+            let mut changed = payload.clone();
+            changed[name] = serde_json::json!(1.5);
+            for wrong in [missing, changed] {
+                let expected = Err(Rejection::Malformed("claims"));
+                assert_eq!(verified(&wrong), expected, "{wrong}");
+            }
+        }
+        let with = |name: &str, value: serde_json::Value| {
+            let mut changed = payload.clone();
+            changed[name] = value;
+            verified(&changed).unwrap_err()
+        };
+        let other = serde_json::json!(ClientId::from_bytes([2; 16]));
+        assert_eq!(
+            with("sub", other),
+            Rejection::Malformed("sub is not client_id")
+        );
+        assert_eq!(
+            with("client_id", "browser".into()),
+            Rejection::Malformed("claims")
+        );
+        assert_eq!(
+            with("iss", "https://other.test".into()),
+            Rejection::WrongIssuer
+        );
+        assert_eq!(
+            with("aud", "https://other.test".into()),
+            Rejection::WrongAudience
+        );
+        assert_eq!(with("scope", "a  b".into()), Rejection::Malformed("claims"));
     }
 
     #[test]

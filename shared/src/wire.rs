@@ -25,7 +25,11 @@ pub mod header {
     pub const ROLES: &str = "portcullis-roles";
     /// To the origin: the id of whoever acts as the user; absent where the user acts themselves.
     pub const ACTOR: &str = "portcullis-actor";
-    /// To the origin: the four above, signed and bound to the request: see [`assertion`](crate::assertion).
+    /// To the origin, in place of the four above: the id of the service that makes the request.
+    pub const CLIENT: &str = "portcullis-client";
+    /// To the origin: what the service may do, separated by spaces, as the claim `scope` (RFC 6749 §3.3).
+    pub const SCOPE: &str = "portcullis-scope";
+    /// To the origin: all of the above, signed and bound to the request: see [`assertion`](crate::assertion).
     pub const ASSERTION: &str = "portcullis-assertion";
 }
 

@@ -189,7 +189,7 @@ pub(crate) fn is_revoked(token: &str) -> bool {
     ISOLATE.with(|isolate| {
         let identity = isolate.tokens.borrow_mut().find(token);
         identity.is_some_and(|identity| {
-            let standing = of_view(|view| view.standing(identity.token()));
+            let standing = of_view(|view| view.standing_of(identity.token()));
             standing == Some(Standing::Revoked)
         })
     })

@@ -142,7 +142,7 @@ fn the_table() {
     .enumerate()
     {
         assert_eq!(
-            decide(rule, token, view, now(), patience),
+            decide(rule, &token.clone().into(), view, now(), patience),
             expected,
             "line {line}"
         );
@@ -164,9 +164,10 @@ proptest! {
             ..rule()
         };
         let entries = if revoked { ended(Entry::Token(token.claims().jti.fingerprint())) } else { vec![] };
-        let first = decide(&rule, &token, Some(&view(now(), age, vec![])), now(), Patience::MustDecide);
+        let holder = Holder::from(token.clone());
+        let first = decide(&rule, &holder, Some(&view(now(), age, vec![])), now(), Patience::MustDecide);
         let moved = UnixMillis::from(UnixTime::from_secs(NOW.secs() + later));
-        let worse = decide(&rule, &token, Some(&view(now(), age + older, entries)), moved, Patience::MustDecide);
+        let worse = decide(&rule, &holder, Some(&view(now(), age + older, entries)), moved, Patience::MustDecide);
         prop_assert!(first.is_ok() || worse.is_err());
         prop_assert!(!(revoked && worse.is_ok()));
     }

@@ -1,6 +1,7 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use shared::claims::Claims;
 use shared::id::{Fingerprint, SessionId};
 use shared::revocation::{Entry, Revocation, Update};
 use shared::secret::RootSecret;

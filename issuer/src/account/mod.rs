@@ -2,6 +2,7 @@
 
 mod administrators;
 mod checks;
+pub mod clients;
 pub mod export;
 pub mod impersonation;
 pub mod import;

@@ -12,7 +12,7 @@ use super::output::Output;
 use super::transfer;
 use crate::account::users::Whose::Email;
 use crate::account::users::{AccountError, NewUser};
-use crate::events::By;
+use crate::events::{By, Kind};
 use crate::revoke::ending::{end_everyone, end_one, revoke_token};
 use crate::services::Services;
 use crate::session::EndReason;
@@ -234,7 +234,14 @@ pub(super) async fn tokens(
     let TokensCommand::Revoke { jti } = command;
     let token: TokenId = jti.parse()?;
     let (policy, now) = (&services.config.policy, services.clock.now());
-    revoke_token(&services.store, token, policy, By::CLI, now).await?;
+    revoke_token(
+        &services.store,
+        token,
+        policy,
+        By::CLI.event(Kind::TokenRevoked),
+        now,
+    )
+    .await?;
     output.done();
     Ok(())
 }

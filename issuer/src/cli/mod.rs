@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod clients;
 mod events;
 mod keys;
 mod output;
@@ -11,8 +12,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use shared::id::BadId;
+use shared::scope::BadScope;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::account::clients::ClientError;
 use crate::account::export::ExportError;
 use crate::account::import::ImportError;
 use crate::account::users::AccountError;
@@ -25,7 +28,9 @@ use crate::services::Services;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::time::Clock;
+use crate::token::client_keys::BadKeys;
 use accounts::{SessionsCommand, TokensCommand, UsersCommand};
+use clients::ClientsCommand;
 use events::EventsCommand;
 use keys::KeysCommand;
 use output::Output;
@@ -66,6 +71,9 @@ enum Command {
     /// The security log
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Services that get tokens of their own
+    #[command(subcommand)]
+    Clients(ClientsCommand),
 }
 
 /// Why a command failed.
@@ -85,6 +93,12 @@ enum CliError {
     Export(#[from] ExportError),
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Keys(#[from] BadKeys),
+    #[error(transparent)]
+    Scope(#[from] BadScope),
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(
@@ -153,6 +167,7 @@ async fn execute(command: Command, output: Output) -> Result<(), CliError> {
         Command::Sessions(command) => accounts::sessions(command, &services().await?, output).await,
         Command::Events(command) => events::run(command, &services().await?).await,
         Command::Tokens(command) => accounts::tokens(command, &services().await?, output).await,
+        Command::Clients(command) => clients::clients(command, &services().await?, output).await,
     }
 }
 

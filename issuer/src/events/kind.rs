@@ -62,6 +62,12 @@ kinds! {
     UserEnabled = "user_enabled",
     /// Somebody took a copy of the log. `events`: how many.
     EventsExported = "events_exported",
+    /// A service was registered. `client`: its client_id, as in the next two.
+    ClientCreated = "client_created",
+    /// A service was revoked. `client`.
+    ClientRevoked = "client_revoked",
+    /// A service got another secret. `client`.
+    ClientSecretChanged = "client_secret_changed",
     /// A signing key was made. `kid`.
     KeyCreated = "key_created",
     /// A signing key was withdrawn. `kid`.

@@ -18,7 +18,7 @@ mod plain;
 
 use std::net::IpAddr;
 
-use shared::id::{SessionId, UserId};
+use shared::id::{ClientId, SessionId, UserId};
 use shared::time::UnixMillis;
 use sqlx::PgConnection;
 
@@ -43,6 +43,8 @@ pub enum Actor {
     User(UserId),
     /// The operator, at the command line.
     Cli,
+    /// This service, a client that acts for itself.
+    Service(ClientId),
     /// One of our edges, for nobody in particular.
     Edge,
     /// An identity provider.
@@ -57,6 +59,7 @@ impl Actor {
     const fn as_str(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
+            Self::Service(_) => "service",
             Self::Cli => "cli",
             Self::Edge => "edge",
             Self::Provider => "provider",
@@ -68,6 +71,7 @@ impl Actor {
     const fn id(&self) -> Option<&[u8; 16]> {
         match self {
             Self::User(id) => Some(id.as_bytes()),
+            Self::Service(id) => Some(id.as_bytes()),
             Self::Cli | Self::Edge | Self::Provider | Self::System | Self::Unknown => None,
         }
     }

@@ -7,17 +7,20 @@ use shared::csrf;
 use super::content_type;
 use super::extract::Untrusted;
 
-/// Whether an unsafe request may come from another site, for all that its headers say. `site` is this one's origin.
+/// Whether an unsafe request for `path` may come from another site, for all that its headers say. `site` is this one's origin.
 ///
 /// A request that says nothing of where it comes from is no browser's of today. It is believed if it brings no session
-/// cookie, which browsers attach by themselves, and is nothing that a form of an old browser could send.
-pub(super) fn is_cross_site(headers: &HeaderMap, site: &str) -> bool {
+/// cookie, which browsers attach by themselves, and is nothing that a form of an old browser could send. Under `/oauth/`
+/// clients that are no browsers send forms (RFC 6749 §4). A form of another site's page gains nothing there: what opens
+/// something must stand in the form itself, and no answer sets a cookie.
+pub(super) fn is_cross_site(headers: &HeaderMap, path: &str, site: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match csrf::is_own(text("sec-fetch-site"), text(header::ORIGIN.as_str()), site) {
         Some(own) => !own,
         None => {
             Untrusted::of(headers).has_cookie()
-                || content_type::of(headers).is_some_and(|kind| is_of_a_form(&kind))
+                || (!path.starts_with("/oauth/")
+                    && content_type::of(headers).is_some_and(|kind| is_of_a_form(&kind)))
         }
     }
 }
@@ -39,6 +42,10 @@ mod tests {
     const SITE: &str = "https://example.org";
 
     fn cross(headers: &[(&'static str, &'static str)]) -> bool {
+        cross_at("/auth/login", headers)
+    }
+
+    fn cross_at(path: &str, headers: &[(&'static str, &'static str)]) -> bool {
         let headers = headers
             .iter()
             .map(|(name, value)| {
@@ -48,7 +55,7 @@ mod tests {
                 )
             })
             .collect();
-        is_cross_site(&headers, SITE)
+        is_cross_site(&headers, path, SITE)
     }
 
     #[test]
@@ -84,5 +91,25 @@ mod tests {
             "application/x-www-form-urlencoded"
         )]));
         assert!(cross(&[("content-type", "Text/Plain; charset=utf-8")]));
+    }
+
+    #[test]
+    fn a_client_that_is_no_browser_sends_its_form_to_oauth_alone() {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        assert!(!cross_at("/oauth/token", &[form]));
+        assert!(!cross_at("/oauth/token", &[form, ("cookie", "a=1")]));
+        for more in [
+            ("cookie", "__Host-Http-access=t"),
+            ("cookie", "a=1; __Host-Http-refresh=r"),
+            ("origin", "https://evil.test"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(cross_at("/oauth/token", &[form, more]), "{more:?}");
+        }
+        for path in ["/auth/oauth/", "/oauth", "/OAuth/token", "//oauth/token"] {
+            assert!(cross_at(path, &[form]), "{path}");
+        }
     }
 }

@@ -5,8 +5,10 @@ mod account;
 use std::fmt::Display;
 use std::time::Duration;
 
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
@@ -67,6 +69,16 @@ pub(super) enum Failure {
     BadLogoutToken(String),
     #[error("the provider's bearer token is not to be believed: {0}")]
     BadCaller(String),
+    #[error("the client did not prove who it is: {0}")]
+    InvalidClient(&'static str),
+    #[error("this client may not ask about tokens")]
+    MayNotIntrospect,
+    #[error("the token was issued to another client")]
+    OthersToken,
+    #[error("unknown grant_type")]
+    UnsupportedGrantType,
+    #[error("a scope that the client does not have, or none")]
+    InvalidScope,
     #[error("cross-site request")]
     Csrf,
     #[error("bad request: {0}")]
@@ -210,6 +222,31 @@ impl Failure {
                 Code::StepUpRequired,
                 "The last sign-in was too long ago for this. Sign in again.",
             ),
+            Self::InvalidClient(_) => (
+                S::UNAUTHORIZED,
+                Code::Unauthenticated,
+                "The client is unknown, was revoked, or did not prove who it is.",
+            ),
+            Self::MayNotIntrospect => (
+                S::FORBIDDEN,
+                Code::Forbidden,
+                "This client is not registered with --introspect.",
+            ),
+            Self::OthersToken => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "The token was issued to another client.",
+            ),
+            Self::UnsupportedGrantType => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "grant_type must be refresh_token or client_credentials.",
+            ),
+            Self::InvalidScope => (
+                S::BAD_REQUEST,
+                Code::InvalidRequest,
+                "scope names something that this client is not registered for.",
+            ),
             Self::Csrf => (
                 S::FORBIDDEN,
                 Code::Csrf,
@@ -292,6 +329,8 @@ impl Failure {
                 HeaderValue::from_static(r#"Bearer realm="portcullis""#)
             }
             Self::NotAnEdge => HeaderValue::from_static(r#"Portcullis-Edge realm="portcullis""#),
+            // Clients are programs, and RFC 6749 §5.2 asks for the scheme that they may have used.
+            Self::InvalidClient(_) => HeaderValue::from_static(r#"Basic realm="portcullis""#),
             Self::StepUp(most) => challenge_of(
                 "insufficient_user_authentication",
                 &format!(r#"max_age="{}", "#, most.as_secs()),
@@ -417,6 +456,104 @@ impl IntoResponse for Failure {
     }
 }
 
+/// A refusal at an OAuth endpoint: JSON with `error` and `error_description` (RFC 6749 §5.2), which standard clients look at, and
+/// the members of a problem beside them. The media type is that of RFC 6749. What is wrong on our side stays a problem.
+#[derive(Debug)]
+pub(super) struct OAuthFailure(Failure);
+
+impl From<Failure> for OAuthFailure {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl OAuthFailure {
+    /// The table for these endpoints: status and `error`; nothing where RFC 6749 has no word, such as for what is wrong on
+    /// our side. Where a credential stands in the body and not in a header, its refusal is a 400.
+    const fn answer(&self) -> Option<(StatusCode, &'static str)> {
+        let (status, _, _) = self.0.answer();
+        let error = match &self.0 {
+            Failure::Rejected(_)
+            | Failure::SessionEnded
+            | Failure::TokenRevoked
+            | Failure::RefreshReused
+            | Failure::Superseded
+            | Failure::OthersToken => return Some((StatusCode::BAD_REQUEST, "invalid_grant")),
+            Failure::InvalidClient(_) => "invalid_client",
+            Failure::MayNotIntrospect => "unauthorized_client",
+            Failure::UnsupportedGrantType => "unsupported_grant_type",
+            Failure::InvalidScope => "invalid_scope",
+            Failure::Unauthenticated
+            | Failure::BadCredentials
+            | Failure::SeveralCookies
+            | Failure::TwoCredentials
+            | Failure::NotAnEdge
+            | Failure::LimitReached
+            | Failure::Csrf
+            | Failure::BadRequest(_)
+            | Failure::BadField(_)
+            | Failure::UnsupportedMediaType
+            | Failure::NotFound
+            | Failure::MethodNotAllowed => "invalid_request",
+            Failure::Forbidden(_)
+            | Failure::Impersonated
+            | Failure::Impersonation(_)
+            | Failure::StepUp(_)
+            | Failure::Conflict(_)
+            | Failure::WrongPassword
+            | Failure::BadInvitation
+            | Failure::NoSuchSignIn
+            | Failure::NotSignedInThere(_)
+            | Failure::NoAccount(_)
+            | Failure::Provider(_)
+            | Failure::BadLogoutToken(_)
+            | Failure::BadCaller(_)
+            | Failure::Body
+            | Failure::Limited(_)
+            | Failure::TimedOut
+            | Failure::Leaving
+            | Failure::Contended
+            | Failure::Unread
+            | Failure::Page(_)
+            | Failure::Fault(_) => return None,
+        };
+        Some((status, error))
+    }
+}
+
+impl IntoResponse for OAuthFailure {
+    fn into_response(self) -> Response {
+        let Some((status, error)) = self.answer() else {
+            return self.0.into_response();
+        };
+        let mut told = self.0.told();
+        told.status = status;
+        told.challenge = told
+            .challenge
+            .filter(|_| status == StatusCode::UNAUTHORIZED);
+        let description = match told.detail.as_str() {
+            "" => told.code.title(),
+            detail => detail,
+        };
+        let body = OAuthProblem {
+            error,
+            error_description: description,
+            problem: Problem::new(told.code, status.as_u16(), told.detail.as_str()),
+        };
+        let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(told);
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct OAuthProblem<'a> {
+    error: &'static str,
+    error_description: &'a str,
+    #[serde(flatten)]
+    problem: Problem,
+}
+
 impl Told {
     /// Says when to come back, and what the limit is.
     pub(super) fn put_headers(&self, headers: &mut HeaderMap) {
@@ -453,6 +590,47 @@ mod tests {
             told.reason.contains("sessions.generation"),
             "but the log does"
         );
+    }
+
+    /// No sentence of ours may hold a character that `error_description` cannot (RFC 6749 §5.2).
+    #[test]
+    fn standard_clients_understand_a_refusal_at_an_oauth_endpoint() {
+        for (failure, status, error) in [
+            (Failure::InvalidClient("x"), 401, "invalid_client"),
+            (Failure::MayNotIntrospect, 403, "unauthorized_client"),
+            (Failure::OthersToken, 400, "invalid_grant"),
+            (Failure::UnsupportedGrantType, 400, "unsupported_grant_type"),
+            (Failure::InvalidScope, 400, "invalid_scope"),
+            (Failure::RefreshReused, 400, "invalid_grant"),
+            (Failure::SessionEnded, 400, "invalid_grant"),
+            (Rejection::BadSignature.into(), 400, "invalid_grant"),
+            (Failure::BadRequest("Send token."), 400, "invalid_request"),
+            (Failure::UnsupportedMediaType, 415, "invalid_request"),
+            (
+                Failure::BadField("x must be y.".into()),
+                400,
+                "invalid_request",
+            ),
+        ] {
+            let told = failure.told();
+            let described = [told.detail.as_str(), told.code.title()].concat();
+            assert!(
+                described
+                    .bytes()
+                    .all(|byte| matches!(byte, 0x20..=0x7e) && !b"\"\\".contains(&byte)),
+                "{described}"
+            );
+            let failure = OAuthFailure(failure);
+            let (found, said) = failure.answer().unwrap();
+            assert_eq!((found.as_u16(), said), (status, error));
+            let response = failure.into_response();
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+            let told = response.extensions().get::<Told>().unwrap();
+            assert_eq!(told.challenge.is_some(), status == 401, "{error}");
+        }
+        // RFC 6749 has no word for what is wrong on our side.
+        let ours = OAuthFailure(StoreError::Corrupt("x").into()).into_response();
+        assert_eq!(ours.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
     }
 
     #[test]

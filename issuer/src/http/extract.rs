@@ -8,10 +8,12 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
+use shared::claims::Claims;
 use shared::cookie::{self, Found};
 use shared::id::{SessionId, UserId};
 use shared::key::KeySet;
 use shared::time::UnixMillis;
+use shared::token::Verified;
 use shared::wire::edge_token_matches;
 use shared::{token, wire, within};
 
@@ -322,7 +324,18 @@ impl FromRequestParts<Arc<Services>> for SignedIn {
             &services.keyring.verifying(),
             &services.minter.expected(),
         )?;
-        token::check_time(&token, now.to_secs())?;
+        Self::by(&token, services, now).await
+    }
+}
+
+impl SignedIn {
+    /// Who holds `token` at `now`, if it is within its time, was not revoked and its session stands.
+    pub(super) async fn by(
+        token: &Verified<Claims>,
+        services: &Services,
+        now: UnixMillis,
+    ) -> Result<Self, Failure> {
+        token::check_time(token, now.to_secs())?;
         let claims = token.claims();
         let mut conn = services.store.conn().await?;
         let (session, user) = sessions::load(&mut conn, claims.sid)

@@ -76,7 +76,8 @@ pub(super) async fn refuse_cross_site(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    if !safe && is_cross_site(request.headers(), &services.config.public_url) {
+    let path = request.uri().path();
+    if !safe && is_cross_site(request.headers(), path, &services.config.public_url) {
         return Failure::Csrf.into_response();
     }
     next.run(request).await

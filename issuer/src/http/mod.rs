@@ -10,6 +10,7 @@ mod extract;
 mod layers;
 mod limit;
 mod moment;
+mod oauth;
 mod openapi;
 mod ops;
 mod provider;
@@ -33,7 +34,7 @@ fn from_browsers() -> OpenApiRouter<Arc<Services>> {
     OpenApiRouter::new()
         .merge(browser::routes())
         .merge(admin::routes())
-        .merge(edge::published())
+        .merge(oauth::routes())
         .merge(openapi::routes())
 }
 

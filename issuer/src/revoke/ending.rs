@@ -3,11 +3,12 @@
 use shared::id::{SessionId, TokenId, UserId};
 use shared::time::UnixMillis;
 
-use crate::events::{self, Actor, By, Kind};
+use crate::events::{self, Actor, By, Event, Kind};
 use crate::fault::Fault;
 use crate::session::end::of_session;
 use crate::session::policy::{Policy, REVOCATION_MARGIN};
 use crate::session::{EndReason, Session, end};
+use crate::store::clients::Client;
 use crate::store::sessions::Ended;
 use crate::store::users::User;
 use crate::store::{Store, StoreError, Tx, revocations, sessions, users};
@@ -159,7 +160,7 @@ pub async fn end_everyone(
     Ok(ended.count)
 }
 
-/// Revokes one access token; its session stands, and a refresh brings another token.
+/// Revokes one access token; its session stands, and a refresh brings another token. `event` says who does it, and whose it is.
 ///
 /// # Errors
 /// [`StoreError`]; nothing has happened then.
@@ -167,16 +168,29 @@ pub async fn revoke_token(
     store: &Store,
     token: TokenId,
     policy: &Policy,
-    by: By<'_>,
+    event: Event<'_>,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     let mut tx = store.tx("revoke token").await?;
     let announcement = end::of_token(token, policy.access, now);
     revocations::append(&mut tx, &[announcement], now).await?;
     let jti = token.to_string();
-    let event = by.event(Kind::TokenRevoked).with("jti", jti.as_str());
-    events::record(&mut tx, &event, now).await?;
+    events::record(&mut tx, &event.with("jti", jti.as_str()), now).await?;
     tx.commit().await
+}
+
+/// Announces that tokens of `client`, as it was read under its lock, are refused below the version `below`.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is to be dropped then.
+pub async fn announce_client(
+    tx: &mut Tx,
+    client: &Client,
+    below: u32,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let announcement = end::of_client(client.id, below, client.access_expires_at, now);
+    revocations::append(tx, announcement.as_slice(), now).await
 }
 
 /// Announces that the user's claims are now of version `below`. What was allowed under the old ones ends with them: sessions in

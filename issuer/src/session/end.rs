@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::id::{KeyId, SessionId, TokenId, UserId};
+use shared::id::{ClientId, KeyId, SessionId, TokenId, UserId};
 use shared::time::{UnixMillis, UnixTime};
 
 use super::policy::{LONGEST_ACCESS, REVOCATION_MARGIN};
@@ -27,6 +27,13 @@ pub enum Subject {
     User {
         /// `sub`.
         id: UserId,
+        /// The first `ver` that is good.
+        below: u32,
+    },
+    /// Every access token of this service with a lower `ver`. Edges look at `sub` and `ver` in one way, whoever holds a token.
+    Client {
+        /// `client_id`.
+        id: ClientId,
         /// The first `ver` that is good.
         below: u32,
     },
@@ -69,6 +76,23 @@ pub fn of_claims(
         subject: Subject::User { id, below },
         expires: last_expiry(longest, access, now),
     }
+}
+
+/// What revoking all of a service's tokens at `now` announces: those below the version `below` are refused.
+///
+/// No such token can be given out later: that goes by a compare-and-swap on the version. `longest` is when the longest-lived
+/// that is out expires; nothing where that was long ago.
+pub fn of_client(
+    id: ClientId,
+    below: u32,
+    longest: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Option<Announcement> {
+    let expires = longest?.plus(REVOCATION_MARGIN);
+    (expires > now).then_some(Announcement {
+        subject: Subject::Client { id, below },
+        expires,
+    })
 }
 
 /// What revoking one access token at `now` announces. When it expires is not known, nor what was configured when it was
@@ -141,6 +165,18 @@ mod tests {
         // The lifetime of access tokens was shortened, but longer ones are still out.
         let longest = NOW.plus(Duration::from_secs(7200));
         assert!(of_claims(user, 2, Some(longest), access, NOW).expires > longest);
+    }
+
+    #[test]
+    fn a_service_is_refused_as_long_as_any_token_of_its_may_live() {
+        let id = ClientId::from_bytes([4; 16]);
+        let out = NOW.plus(Duration::from_secs(900));
+        let announced = of_client(id, 2, Some(out), NOW).unwrap();
+        assert_eq!(announced.subject, Subject::Client { id, below: 2 });
+        assert!(announced.expires > out);
+        assert_eq!(of_client(id, 2, None, NOW), None, "it never had one");
+        let later = out.plus(Duration::from_secs(3600));
+        assert_eq!(of_client(id, 2, Some(out), later), None);
     }
 
     #[test]

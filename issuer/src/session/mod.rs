@@ -109,11 +109,13 @@ pub enum EndReason {
     ProviderRevoked,
     /// Whoever acted as the user in it may do so no more, or the user's rights have changed.
     ImpersonationEnded,
+    /// Its client revoked the refresh token (RFC 7009).
+    RefreshRevoked,
 }
 
 impl EndReason {
     /// Every reason, for reading them back.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Logout,
         Self::EndedByUser,
         Self::Replaced,
@@ -127,6 +129,7 @@ impl EndReason {
         Self::ProviderLogout,
         Self::ProviderRevoked,
         Self::ImpersonationEnded,
+        Self::RefreshRevoked,
     ];
 
     /// How it is stored and logged.
@@ -145,6 +148,7 @@ impl EndReason {
             Self::ProviderLogout => "provider_logout",
             Self::ProviderRevoked => "provider_revoked",
             Self::ImpersonationEnded => "impersonation_ended",
+            Self::RefreshRevoked => "refresh_revoked",
         }
     }
 

@@ -6,6 +6,7 @@
 pub mod administrators;
 pub mod attempts;
 pub mod census;
+pub mod clients;
 pub mod credentials;
 pub mod departed;
 pub mod directory;

@@ -155,6 +155,12 @@ impl<'a> From<&'a Announcement> for NewRow<'a> {
                 i32::try_from(*below).ok(),
                 None,
             ),
+            Subject::Client { id, below } => (
+                "user",
+                Some(id.as_bytes()),
+                i32::try_from(*below).ok(),
+                None,
+            ),
             Subject::Everyone { before } => ("everyone", None, None, Some(to_db((*before).into()))),
         };
         Self {

@@ -43,8 +43,12 @@ pub struct Minter {
     keyring: Arc<Keyring>,
 }
 
-/// Two tokens as the `Set-Cookie` values that carry them.
+/// Two tokens, and the `Set-Cookie` values that carry them.
 pub struct Minted {
+    /// The access token, for a client that keeps no cookies.
+    pub access_token: String,
+    /// The refresh token, likewise; there is none where [`Minter::mint_once`] made this.
+    pub refresh_token: Option<String>,
     /// Sets the access token.
     pub access_cookie: String,
     /// Sets the refresh token, or clears it: see [`Minter::mint_once`].
@@ -76,11 +80,13 @@ impl Minter {
         now: UnixMillis,
     ) -> Result<Minted, MintError> {
         let access_expires_at = self.policy.access_expiry(session.expires_at, now);
-        let access_cookie = self.access(user, session, access_expires_at, now)?;
+        let (access_token, access_cookie) = self.access(user, session, access_expires_at, now)?;
         let sealed = refresh.seal(&self.seal_keys, &self.issuer, entropy::bytes()?);
         Ok(Minted {
+            access_token,
             access_cookie,
             refresh_cookie: cookie::set(cookie::REFRESH, &sealed, session.expires_at.since(now))?,
+            refresh_token: Some(sealed),
             access_expires_at,
         })
     }
@@ -97,21 +103,24 @@ impl Minter {
         now: UnixMillis,
     ) -> Result<Minted, MintError> {
         let access_expires_at = session.expires_at.to_secs().into();
+        let (access_token, access_cookie) = self.access(user, session, access_expires_at, now)?;
         Ok(Minted {
-            access_cookie: self.access(user, session, access_expires_at, now)?,
+            access_token,
+            refresh_token: None,
+            access_cookie,
             refresh_cookie: cookie::clear(cookie::REFRESH),
             access_expires_at,
         })
     }
 
-    /// Sets the access token.
+    /// The access token, and the cookie that holds it.
     fn access(
         &self,
         user: &User,
         session: &Session,
         access_expires_at: UnixMillis,
         now: UnixMillis,
-    ) -> Result<String, MintError> {
+    ) -> Result<(String, String), MintError> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
@@ -128,7 +137,8 @@ impl Minter {
         };
         let access = token::mint(&claims, &*self.keyring.signing(now)?)?;
         let lifetime = access_expires_at.since(now.to_secs().into());
-        Ok(cookie::set(cookie::ACCESS, &access, lifetime)?)
+        let set = cookie::set(cookie::ACCESS, &access, lifetime)?;
+        Ok((access, set))
     }
 
     /// A fresh secret for a session.

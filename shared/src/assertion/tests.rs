@@ -54,6 +54,61 @@ fn payload(token: &str) -> serde_json::Value {
 fn the_header_is_written_out_right() {
     let header = r#"{"typ":"portcullis-assertion+jwt","alg":"HS256"}"#;
     assert_eq!(HEADER, base64url::encode(header));
+    let header = r#"{"typ":"portcullis-service-assertion+jwt","alg":"HS256"}"#;
+    assert_eq!(SERVICE_HEADER, base64url::encode(header));
+}
+
+fn service_asserted() -> String {
+    let client = ClientId::from_bytes([1; 16]);
+    let claims = ServiceClaims {
+        iss: "i".into(),
+        aud: "i".into(),
+        sub: client,
+        client_id: client,
+        jti: TokenId::from_bytes([3; 16]),
+        iat: NOW,
+        exp: NOW.plus(LIFETIME),
+        ver: 1,
+        scope: Scopes::parse("orders:read").unwrap(),
+    };
+    let asserter = Asserter::of_service(&key(SECRET), REQUEST.site, &claims);
+    asserter.assert(REQUEST.method, REQUEST.path_and_query, SERIAL, NOW)
+}
+
+#[test]
+fn a_service_is_asserted_and_never_taken_for_a_user() {
+    let (service, keys) = (service_asserted(), [key(SECRET)]);
+    let identity = verify_service(&service, &keys, REQUEST, NOW).unwrap();
+    assert_eq!(identity.client(), ClientId::from_bytes([1; 16]));
+    assert_eq!(identity.scopes().to_string(), "orders:read");
+    assert_eq!(identity.id(), payload(&service)["jti"]);
+    let claims = payload(&service);
+    assert_eq!(claims["sub"], claims["client_id"]);
+    assert!(claims.get("sid").is_none() && claims.get("roles").is_none());
+    let wrong_type = Rejection::WrongType;
+    assert_eq!(verify(&service, &keys, REQUEST, NOW), Err(wrong_type));
+    let user = asserted(&keys[0], REQUEST);
+    assert_eq!(verify_service(&user, &keys, REQUEST, NOW), Err(wrong_type));
+    // What binds it to a request is that of a user's.
+    let elsewhere = Request {
+        path_and_query: "/api/y",
+        ..REQUEST
+    };
+    for (request, now, expected) in [
+        (elsewhere, NOW, Rejection::OtherRequest),
+        (REQUEST, NOW.plus(LIFETIME), Rejection::Expired),
+    ] {
+        assert_eq!(verify_service(&service, &keys, request, now), Err(expected));
+    }
+    assert_eq!(
+        verify_service(
+            &service,
+            &[key("pG5gLe2dHu7fRy3bWc6nTx1kZs8Q0v4J")],
+            REQUEST,
+            NOW
+        ),
+        Err(Rejection::BadSignature)
+    );
 }
 
 /// Computed with Python's hashlib and hmac, as an origin in another language would.

@@ -10,9 +10,9 @@ pub enum Entry {
     Token(Fingerprint),
     /// Every access token of a session, by its `sid`.
     Session(Fingerprint),
-    /// Every access token of a user (`sub`) whose `ver` is below `below`: their claims have changed since.
+    /// Every access token of a user, or of a service, (`sub`) whose `ver` is below `below`: their claims have changed since.
     User {
-        /// The user.
+        /// The user, or the service.
         user: Fingerprint,
         /// The first version that is good.
         below: u32,

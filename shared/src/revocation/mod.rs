@@ -15,9 +15,10 @@ pub use update::{BaseName, OpenUpdate, Update};
 
 #[cfg(test)]
 mod testing {
-    use crate::claims::Claims;
-    use crate::id::{SessionId, TokenId, UserId};
+    use crate::claims::{Claims, ServiceClaims};
+    use crate::id::{ClientId, SessionId, TokenId, UserId};
     use crate::key::{KeySet, SigningKey};
+    use crate::scope::Scopes;
     use crate::secret::Secret;
     use crate::time::UnixTime;
     use crate::token::{self, Expected, Verified};
@@ -40,12 +41,36 @@ mod testing {
             roles: vec![],
             act: None,
         };
-        let key = SigningKey::ed25519("k".into(), &Secret::from_bytes([7; 32]));
-        let expected = Expected {
-            issuer: "i",
-            audience: "a",
-        };
+        let key = key();
         let keys = KeySet::new(vec![key.verifying_key().clone()]);
-        token::verify(&token::mint(&claims, &key).unwrap(), &keys, &expected).unwrap()
+        token::verify(&token::mint(&claims, &key).unwrap(), &keys, &EXPECTED).unwrap()
+    }
+
+    /// The same of a fixed service.
+    pub(super) fn service_token_issued_at(iat: UnixTime) -> Verified<ServiceClaims> {
+        let claims = ServiceClaims {
+            iss: "i".into(),
+            aud: "a".into(),
+            sub: ClientId::from_bytes([4; 16]),
+            client_id: ClientId::from_bytes([4; 16]),
+            jti: TokenId::from_bytes([5; 16]),
+            iat,
+            exp: UnixTime::from_secs(i64::MAX),
+            ver: 2,
+            scope: Scopes::default(),
+        };
+        let key = key();
+        let keys = KeySet::new(vec![key.verifying_key().clone()]);
+        let text = token::mint_service(&claims, &key).unwrap();
+        token::verify_service(&text, &keys, &EXPECTED).unwrap()
+    }
+
+    const EXPECTED: Expected<'_> = Expected {
+        issuer: "i",
+        audience: "a",
+    };
+
+    fn key() -> SigningKey {
+        SigningKey::ed25519("k".into(), &Secret::from_bytes([7; 32]))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::entry::{Entry, Revocation};
 use super::index::{self, Index};
-use crate::claims::Claims;
+use crate::claims::AccessClaims;
 use crate::id::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::Verified;
@@ -29,7 +29,7 @@ pub enum Standing {
 pub struct RevocationSet {
     sessions: Index<()>,
     tokens: Index<()>,
-    /// Of each user the first version that is good.
+    /// Of each user or client the first version that is good.
     users: Index<u32>,
     /// Those that were withdrawn. There are few. None is forgotten: whoever has stolen a key dates tokens as they like.
     keys: BTreeSet<Fingerprint>,
@@ -69,20 +69,21 @@ impl RevocationSet {
     ///
     /// A token issued in the very second before which everyone is refused is [`Standing::Stale`]: it may be from just
     /// after, so the issuer is asked, and it may be from just before, so it does not pass.
-    pub fn standing(&self, token: &Verified<Claims>) -> Standing {
+    pub fn standing<T: AccessClaims>(&self, token: &Verified<T>) -> Standing {
         let claims = token.claims();
         let before = self.everyone_before.map(|held| held.before);
-        if self.sessions.find(claims.sid.fingerprint().0).is_some()
-            || self.tokens.find(claims.jti.fingerprint().0).is_some()
-            || before.is_some_and(|before| claims.iat < before)
+        let session = claims.session();
+        if session.is_some_and(|session| self.sessions.find(session.0).is_some())
+            || self.tokens.find(claims.jti().fingerprint().0).is_some()
+            || before.is_some_and(|before| claims.iat() < before)
         {
             return Standing::Revoked;
         }
         if self.keys.contains(&token.key().fingerprint()) {
             return Standing::KeyRevoked;
         }
-        let below = self.users.find(claims.sub.fingerprint().0);
-        if below.is_some_and(|below| claims.ver < below) || before == Some(claims.iat) {
+        let below = self.users.find(claims.holder().0);
+        if below.is_some_and(|below| claims.ver() < below) || before == Some(claims.iat()) {
             return Standing::Stale;
         }
         Standing::Good
@@ -138,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::id::KeyId;
-    use crate::revocation::testing::{NOW, token_issued_at};
+    use crate::revocation::testing::{NOW, service_token_issued_at, token_issued_at};
 
     fn set(entries: &[Entry]) -> RevocationSet {
         RevocationSet::from_entries(entries.iter().map(|entry| Revocation {
@@ -245,6 +246,32 @@ mod tests {
         ];
         for (entries, expected) in table {
             assert_eq!(set(&entries).standing(&token), expected, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_named_by_its_id_and_has_no_session() {
+        let token = service_token_issued_at(NOW);
+        let claims = token.claims();
+        let (client, jti) = (claims.client_id.fingerprint(), claims.jti.fingerprint());
+        let below = |below| Entry::User {
+            user: client,
+            below,
+        };
+        let later = UnixTime::from_secs(NOW.secs() + 1);
+        for (entry, expected) in [
+            (Entry::Token(jti), Standing::Revoked),
+            (below(claims.ver), Standing::Good),
+            (below(claims.ver + 1), Standing::Stale),
+            (Entry::Session(client), Standing::Good),
+            (Entry::Session(jti), Standing::Good),
+            (
+                Entry::Key(KeyId::of("k").fingerprint()),
+                Standing::KeyRevoked,
+            ),
+            (Entry::Everyone { before: later }, Standing::Revoked),
+        ] {
+            assert_eq!(set(&[entry]).standing(&token), expected, "{entry:?}");
         }
     }
 

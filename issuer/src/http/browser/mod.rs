@@ -7,7 +7,7 @@ mod login;
 mod logout;
 mod oidc;
 mod password;
-mod refresh;
+pub(super) mod refresh;
 mod return_to;
 mod session;
 mod view;

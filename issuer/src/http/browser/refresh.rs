@@ -73,16 +73,16 @@ pub(super) async fn refresh(
     }
 }
 
-enum Refreshed {
+/// What became of a refresh.
+pub(in crate::http) enum Refreshed {
+    /// Two new tokens.
     Minted {
         user: Box<User>,
         session: Box<Session>,
         minted: Minted,
     },
-    Over {
-        failure: Failure,
-        clear: bool,
-    },
+    /// None, and whether cookies are to be cleared.
+    Over { failure: Failure, clear: bool },
 }
 
 impl Refreshed {
@@ -94,8 +94,9 @@ impl Refreshed {
     }
 }
 
-/// Load, decide, compare-and-swap; where the row has changed in between, again.
-async fn run(
+/// Load, decide, compare-and-swap; where the row has changed in between, again. The rules are the same however the token came
+/// here: in a cookie, or at the token endpoint.
+pub(in crate::http) async fn run(
     services: &Services,
     client: &Client,
     token: RefreshToken,

@@ -1,5 +1,4 @@
-//! What edges ask: for keys and revocations where Workers KV has nothing newer, and which sessions stand. And the public key
-//! set.
+//! What edges ask: for keys and revocations where Workers KV has nothing newer, and which sessions stand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,37 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Services>> {
         .routes(routes!(standing))
 }
 
-/// What anybody may read, through the edge too.
-pub(super) fn published() -> OpenApiRouter<Arc<Services>> {
-    OpenApiRouter::new().routes(routes!(jwks))
-}
-
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
-
-/// The public keys of access tokens (RFC 7517 §5).
-///
-/// With `JWT_SECRET` there is no public key, and the set is empty.
-#[utoipa::path(
-    get,
-    path = "/.well-known/jwks.json",
-    operation_id = "getKeys",
-    tag = "about",
-    security(()),
-    responses((
-        status = 200,
-        description = "A JWK set.",
-        content_type = "application/jwk-set+json",
-        body = Object,
-    )),
-)]
-async fn jwks(State(services): State<Arc<Services>>) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, "application/jwk-set+json"),
-        (header::CACHE_CONTROL, "public, max-age=300"),
-    ];
-    (headers, services.keyring.verifying().to_jwks())
-}
 
 /// The key set as it is published to KV.
 #[utoipa::path(

@@ -165,6 +165,11 @@ fn every() -> Vec<Failure> {
         Failure::BadInvitation,
         Failure::Impersonated,
         Failure::Impersonation(ImpersonationError::Privileged),
+        Failure::InvalidClient("so"),
+        Failure::MayNotIntrospect,
+        Failure::OthersToken,
+        Failure::UnsupportedGrantType,
+        Failure::InvalidScope,
     ]
 }
 
@@ -208,6 +213,11 @@ const fn number(failure: &Failure) -> usize {
         Failure::BadInvitation => 35,
         Failure::Impersonated => 36,
         Failure::Impersonation(_) => 37,
+        Failure::InvalidClient(_) => 38,
+        Failure::MayNotIntrospect => 39,
+        Failure::OthersToken => 40,
+        Failure::UnsupportedGrantType => 41,
+        Failure::InvalidScope => 42,
     }
 }
 
