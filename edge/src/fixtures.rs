@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shared::assertion::Serial;
-use shared::claims::Claims;
-use shared::id::{SessionId, TokenId, UserId};
+use shared::claims::{Claims, ServiceClaims};
+use shared::id::{ClientId, SessionId, TokenId, UserId};
 use shared::key::{KeySet, SigningKey};
 use shared::revocation::{OpenUpdate, Revocation, Update};
+use shared::scope::Scopes;
 use shared::secret::{RootSecret, Secret};
 use shared::time::{UnixMillis, UnixTime};
 use shared::token::{self, Expected, Verified};
@@ -35,6 +36,7 @@ pub(crate) fn setting(name: &str) -> Option<String> {
                 {"path":"/cors/*","access":"user","cors":true},
                 {"path":"/shared/*","access":"user","cors":{"origins":["https://app.example"],"methods":["GET","PUT"]}},
                 {"path":"/kept/*","access":"user","cache":"origin"},
+                {"path":"/jobs/*","access":"service","scopes":["a"]},
                 {"path":"/admin/*","access":"user","roles":["admin"],"freshness":"2s","when_stale":"refuse"}]"#
         }
         _ => return None,
@@ -66,6 +68,29 @@ pub(crate) fn token(change: impl FnOnce(&mut Claims)) -> (String, Verified<Claim
         },
     )
     .unwrap();
+    (text, verified)
+}
+
+/// The same of a service, with these scopes.
+pub(crate) fn service_token(scopes: &str) -> (String, Verified<ServiceClaims>) {
+    let client = ClientId::from_bytes([4; 16]);
+    let claims = ServiceClaims {
+        iss: SITE.into(),
+        aud: SITE.into(),
+        sub: client,
+        client_id: client,
+        jti: TokenId::from_bytes([5; 16]),
+        iat: NOW.minus(Duration::from_secs(60)),
+        exp: NOW.plus(Duration::from_secs(840)),
+        ver: 1,
+        scope: Scopes::parse(scopes).unwrap(),
+    };
+    let text = token::mint_service(&claims, &key()).unwrap();
+    let expected = Expected {
+        issuer: SITE,
+        audience: SITE,
+    };
+    let verified = token::verify_service(&text, &keys(), &expected).unwrap();
     (text, verified)
 }
 

@@ -113,6 +113,45 @@ fn a_good_cookie_and_a_good_bearer_pass() {
 }
 
 #[test]
+fn a_service_passes_by_its_bearer_and_no_refresh_token_helps_a_user_there() {
+    let (service, _) = fixtures::service_token("a");
+    let bearer = |token: &str, path| Case {
+        path,
+        authorization: Some(format!("Bearer {token}")),
+        ..Case::default()
+    };
+    let onward = bearer(&service, "/jobs/x").once().unwrap();
+    assert!(
+        onward.contains("\nauthorization\nportcullis-client\n"),
+        "{onward}"
+    );
+    assert!(onward.ends_with("\nportcullis-scope\na"), "{onward}");
+    assert!(!onward.contains("portcullis-user"), "{onward}");
+    let refused = |case: Case<'_>| case.once().unwrap_err();
+    assert_eq!(
+        refused(bearer(&service, "/app/x")),
+        Refusal::NotAUser.into()
+    );
+    let (user, _) = token(|_| {});
+    assert_eq!(
+        refused(bearer(&user, "/jobs/x")),
+        Refusal::NotAService.into()
+    );
+    let (old, _) = token(|claims| claims.exp = NOW);
+    for (cookie, expected) in [
+        (both(&old), Refusal::Token(Rejection::Expired)),
+        (Some("__Host-Http-refresh=r".to_owned()), Refusal::Anonymous),
+    ] {
+        let case = Case {
+            path: "/jobs/x",
+            cookie,
+            ..Case::default()
+        };
+        assert_eq!(refused(case), expected.into());
+    }
+}
+
+#[test]
 fn what_is_lacking_is_named() {
     let (good, _) = token(|_| {});
     let lacks = |case: Case<'_>| case.once().unwrap_err();

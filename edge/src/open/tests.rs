@@ -13,7 +13,8 @@ use crate::view::View;
 
 const LENIENT: &str = r#"[{"path":"/app/*","access":"user"},
     {"path":"/strict/*","access":"user","freshness":"2s"},
-    {"path":"/serve/*","access":"user","freshness":"2s","when_stale":"serve"}]"#;
+    {"path":"/serve/*","access":"user","freshness":"2s","when_stale":"serve"},
+    {"path":"/jobs/*","access":"service","freshness":"2s","when_stale":"serve"}]"#;
 
 /// An isolate with an open connection.
 struct Case {
@@ -124,6 +125,30 @@ fn what_is_known_ends_it_with_its_code() {
     }
     let look = Case::default().look("/app/x", NOW.into());
     assert_eq!(look.stays, Ok(Passed::Fresh));
+}
+
+/// There is no session for the issuer to speak of, so nobody is asked and nothing outlives the token.
+#[test]
+fn a_services_connection_ends_with_its_token() {
+    let (text, verified) = fixtures::service_token("");
+    let jti = verified.claims().jti.fingerprint();
+    let mut case = Case {
+        token: text.clone(),
+        ..Case::default()
+    };
+    let look = case.look("/jobs/x", NOW.into());
+    assert_eq!((look.stays, look.ask), (Ok(Passed::Fresh), false));
+    let look = case.look("/jobs/x", after(839.0));
+    assert!(look.stays.is_ok() && !look.ask, "{look:?}");
+    assert!(look.wait <= Duration::from_secs(1), "{look:?}");
+    let look = case.look("/jobs/x", after(840.0));
+    assert_eq!(closed(&look), Some((4401, Code::TokenExpired)));
+    let mut case = Case {
+        token: text,
+        ..Case::knowing(Entry::Token(jti))
+    };
+    let look = case.look("/jobs/x", NOW.into());
+    assert_eq!(closed(&look), Some((4401, Code::TokenInvalid)));
 }
 
 #[test]

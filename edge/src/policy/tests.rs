@@ -106,6 +106,32 @@ fn a_final_slash_does_not_lead_out_of_a_guarded_exact_rule() {
     }
 }
 
+/// A rule for services guards as one for users does: no other spelling leads past it, and no wider rule opens it.
+#[test]
+fn a_rule_for_services_is_a_guarded_one() {
+    let policy = Policy::from_json(
+        r#"[{"path":"/*","access":"public"},{"path":"/jobs/run","access":"service"},
+        {"path":"/app/*","access":"user"},{"path":"/app/hook","access":"service"}]"#,
+    );
+    let policy = policy.unwrap();
+    for (path, expected) in [
+        ("/jobs/run", "/jobs/run"),
+        ("/jobs/run.json", "/jobs/run"),
+        ("/jobs/run/", "respelled"),
+        ("/Jobs/run", "respelled"),
+        ("/app/hook", "/app/hook"),
+        // Neither a user nor a service is meant for sure.
+        ("/app/hook.json", "respelled"),
+    ] {
+        assert_eq!(route(&policy, "GET", path), expected, "{path}");
+    }
+    let opens = r#"[{"path":"/*","access":"public"},{"path":"/jobs/*","access":"service","methods":["POST"]}]"#;
+    assert!(matches!(
+        Policy::from_json(opens),
+        Err(BadPolicy::Opens { .. })
+    ));
+}
+
 #[test]
 fn another_format_does_not_lead_out_of_a_guarded_rule() {
     let policy = Policy::from_json(

@@ -58,6 +58,10 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         ),
         (Refusal::SessionEnded, 401, "session_ended"),
         (Refusal::RefreshReused, 401, "refresh_reused"),
+        (Refusal::TokenRevoked, 401, "token_invalid"),
+        (Refusal::NotAService, 403, "forbidden"),
+        (Refusal::NotAUser, 403, "forbidden"),
+        (Refusal::Scope("a b".into()), 403, "forbidden"),
         (Refusal::ClaimsStale, 401, "claims_stale"),
         (
             Refusal::SignInTooOld(Duration::from_secs(300)),
@@ -73,6 +77,18 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::OriginUnreachable, 502, "internal"),
         (Refusal::Misconfigured("<b>".into()), 500, "internal"),
     ]
+}
+
+/// Whether it is no 401, and a challenge all the same (RFC 6750 §3.1).
+const fn is_bearers(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Role(_)
+            | Refusal::NotAService
+            | Refusal::NotAUser
+            | Refusal::Scope(_)
+            | Refusal::Credential(_)
+    )
 }
 
 #[test]
@@ -99,7 +115,7 @@ fn a_program_gets_a_problem() {
             assert_eq!(header(&reply, "Cache-Control"), Some("no-store"));
             assert_eq!(
                 header(&reply, "WWW-Authenticate").is_some(),
-                status == 401 || matches!(refusal, Refusal::Role(_) | Refusal::Credential(_))
+                status == 401 || is_bearers(&refusal)
             );
         }
     }
@@ -264,7 +280,16 @@ fn challenges_are_those_of_the_rfcs() {
         of(Refusal::SignInTooOld(Duration::from_secs(300)))
             .contains(r#"error="insufficient_user_authentication", max_age="300""#)
     );
-    assert!(of(Refusal::Role("admin".into())).contains(r#"error="insufficient_scope""#));
+    for refusal in [
+        Refusal::Role("admin".into()),
+        Refusal::NotAService,
+        Refusal::NotAUser,
+    ] {
+        assert!(of(refusal).contains(r#"error="insufficient_scope", error_description="#));
+    }
+    assert!(
+        of(Refusal::Scope("a b".into())).contains(r#"error="insufficient_scope", scope="a b","#)
+    );
 }
 
 /// RFC 9110 §15.5.2, in every form of the answer.
@@ -279,10 +304,9 @@ fn every_401_is_a_challenge_and_nothing_else_but_a_bearers_refusal_is() {
         for asker in [PROGRAM, BROWSER, from_sign_in] {
             let reply = Reply::refuse(&refusal, asker);
             let has_challenge = header(&reply, "WWW-Authenticate").is_some();
-            let is_bearers = matches!(refusal, Refusal::Role(_) | Refusal::Credential(_));
             assert_eq!(
                 has_challenge,
-                reply.status == 401 || is_bearers,
+                reply.status == 401 || is_bearers(&refusal),
                 "{refusal:?} to {asker:?}: {reply:?}"
             );
             let is_page = reply.body.starts_with("<!doctype html>");

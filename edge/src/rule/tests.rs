@@ -100,6 +100,25 @@ fn bad_rules_have_a_reason() {
         of(r#""access":"user","cors":true,"methods":["GET","PUT"]"#),
         BadRule::CorsWithoutOptions
     );
+    for (given, expected) in [
+        (
+            r#""access":"service","roles":["a"]"#,
+            BadRule::OnService("roles"),
+        ),
+        (
+            r#""access":"service","max_auth_age":"5m""#,
+            BadRule::OnService("max_auth_age"),
+        ),
+        (r#""access":"service","scopes":[]"#, BadRule::Scopes),
+        (r#""access":"service","scopes":["a b"]"#, BadRule::Scopes),
+        (r#""access":"user","scopes":["a"]"#, BadRule::ScopesOfUser),
+        (
+            r#""access":"public","scopes":["a"]"#,
+            BadRule::OnPublic("scopes"),
+        ),
+    ] {
+        assert_eq!(of(given), expected, "{given}");
+    }
     assert_eq!(of(r#""access":"user","roles":[]"#), BadRule::Roles);
     assert_eq!(of(r#""access":"user","roles":["a,b"]"#), BadRule::Roles);
     assert_eq!(of(r#""access":"user","methods":[]"#), BadRule::Methods);
@@ -128,6 +147,29 @@ fn bad_rules_have_a_reason() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_rule_for_services_is_never_answered_with_a_sign_in_page() {
+    let rule = check(r#"{"path":"/x","access":"service","scopes":["b","a"]}"#).unwrap();
+    assert_eq!((rule.access, rule.api), (Access::Service, true));
+    assert_eq!(rule.scopes.to_string(), "a b");
+}
+
+#[test]
+fn no_rule_for_services_asks_for_all_that_one_for_users_does() {
+    let of = |rest: &str| check(&format!(r#"{{"path":"/x",{rest}}}"#)).unwrap();
+    let user = of(r#""access":"user""#);
+    let public = of(r#""access":"public""#);
+    let [none, a, ab] = [
+        r#""access":"service""#,
+        r#""access":"service","scopes":["a"]"#,
+        r#""access":"service","scopes":["a","b"]"#,
+    ]
+    .map(of);
+    assert!(!none.asks_all_of(&user) && !user.asks_all_of(&none));
+    assert!(ab.asks_all_of(&a) && a.asks_all_of(&none) && none.asks_all_of(&public));
+    assert!(!a.asks_all_of(&ab) && !none.asks_all_of(&a) && !public.asks_all_of(&none));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use shared::rejection::Rejection;
 use shared::revocation::{Entry, Revocation};
+use shared::scope::Scopes;
 use shared::time::UnixTime;
 
 use super::*;
@@ -147,6 +148,72 @@ fn the_table() {
             "line {line}"
         );
     }
+}
+
+#[test]
+fn a_service_needs_a_rule_for_services_and_all_of_its_scopes() {
+    let (_, service) = fixtures::service_token("a b");
+    let (_, user) = fixtures::token(|claims| claims.roles = vec!["a".into(), "b".into()]);
+    let claims = service.claims();
+    let (client, jti) = (claims.client_id.fingerprint(), claims.jti.fingerprint());
+    let (service, user) = (Holder::from(service.clone()), Holder::from(user));
+    let rule_for = |scopes: &str| Rule {
+        access: Access::Service,
+        scopes: Scopes::parse(scopes).unwrap(),
+        ..rule()
+    };
+    let fresh = view(now(), 0, vec![]);
+    let decided = |rule: &Rule, holder: &Holder, view: &View| {
+        decide(rule, holder, Some(view), now(), Patience::CanAsk)
+    };
+    let no = |refusal: Refusal| Err(Hold::Refused(refusal));
+    for scopes in ["", "a", "a b"] {
+        assert_eq!(
+            decided(&rule_for(scopes), &service, &fresh),
+            Ok(Passed::Fresh)
+        );
+        assert_eq!(
+            decided(&rule_for(scopes), &user, &fresh),
+            no(Refusal::NotAService)
+        );
+    }
+    assert_eq!(
+        decided(&rule_for("c a"), &service, &fresh),
+        no(Refusal::Scope("a c".into()))
+    );
+    assert_eq!(decided(&rule(), &service, &fresh), no(Refusal::NotAUser));
+    let below = |below| Entry::User {
+        user: client,
+        below,
+    };
+    for (entry, expected) in [
+        (Entry::Token(jti), no(Refusal::TokenRevoked)),
+        (below(2), no(Refusal::TokenRevoked)),
+        (below(1), Ok(Passed::Fresh)),
+    ] {
+        let view = view_of(&ended(entry), 0);
+        assert_eq!(
+            decided(&rule_for("a"), &service, &view),
+            expected,
+            "{entry:?}"
+        );
+    }
+    let old = view(now(), 61, vec![]);
+    assert_eq!(
+        decided(&rule_for("a"), &service, &old),
+        Err(Hold::NeedsRevocations)
+    );
+    let late = now().plus(Duration::from_secs(900));
+    assert_eq!(
+        decide(
+            &rule_for("a"),
+            &service,
+            Some(&fresh),
+            late,
+            Patience::CanAsk
+        ),
+        no(Refusal::Token(Rejection::Expired))
+    );
 }
 
 fn view_of(entries: &[Revocation], age: i64) -> View {

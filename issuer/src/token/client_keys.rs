@@ -199,7 +199,7 @@ mod tests {
             '}',
             r#","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}"#,
         );
-        let nine = vec![ED25519; 9].join(",");
+        let nine = [ED25519; 9].join(",");
         for (json, expected) in [
             ("", BadKeys::Shape),
             ("[]", BadKeys::Shape),
