@@ -94,6 +94,9 @@ pub enum Refusal {
     /// The issuer did not answer in time.
     #[error("the sign-in service did not answer in time")]
     IssuerTimeout,
+    /// The issuer renews no more sessions for this address for now.
+    #[error("this address has renewed its sessions too often: try again in {} seconds", .0.as_secs())]
+    RateLimited(Duration),
     /// The body is longer than the issuer takes.
     #[error(
         "the body is longer than the {} bytes that the sign-in service takes",

@@ -50,6 +50,7 @@ const fn outside(refusal: &Refusal) -> (u16, Code) {
         Refusal::Hidden | Refusal::Respelled => (404, Code::NotFound),
         Refusal::Method => (501, Code::InvalidRequest),
         Refusal::TooLarge => (413, Code::InvalidRequest),
+        Refusal::RateLimited(_) => (429, Code::RateLimited),
         Refusal::Anonymous | Refusal::CookiesBlocked | Refusal::WayBackTooLong => {
             (401, Code::Unauthenticated)
         }
@@ -159,8 +160,12 @@ impl Reply {
         if let Some(challenge) = challenge(refusal, status) {
             headers.push(("WWW-Authenticate", challenge));
         }
-        if matches!(status, 502..=504) {
-            headers.push(("Retry-After", "2".to_owned()));
+        let retry_after = match refusal {
+            Refusal::RateLimited(wait) => Some(wait.as_secs()),
+            _ => matches!(status, 502..=504).then_some(2),
+        };
+        if let Some(seconds) = retry_after {
+            headers.push(("Retry-After", seconds.to_string()));
         }
         Self {
             status,

@@ -7,6 +7,7 @@ use harness::system::{ADA, Account, Answer, BOB, Builder, Client, Method, Mode, 
 use issuer::app::sweep;
 use issuer::store::Store;
 use serde_json::json;
+use shared::cookie;
 use shared::secret::SecretText;
 use sqlx::PgConnection;
 
@@ -157,6 +158,26 @@ async fn each_kind_of_call_has_a_limit_of_its_own() -> Result<()> {
         let stranger = system.client_of(1)?;
         stranger.get("/api/x").await?.expect(401)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edge_that_may_not_renew_for_now_says_so_and_ends_nothing() -> Result<()> {
+    let system = stack(&[("LIMIT_REFRESH", "1/1m")]).start().await?;
+    let ada = system.login(&ADA).await?;
+    let expired = ada.cookie(cookie::ACCESS).context("access cookie")?;
+    system.advance(16 * MINUTE).await?;
+    let ask = || {
+        ada.set_cookie(cookie::ACCESS, &expired);
+        let request = ada.request(Method::GET, "/api/x");
+        request.header(ADDRESS, "192.0.2.1").send()
+    };
+    ask().await?.expect(200)?;
+    let refused = ask().await?.expect_problem(429, "rate_limited")?;
+    let wait = retry_after(&refused)?;
+    ensure!((1..=60).contains(&wait.as_secs()), "{wait:?}");
+    system.advance(wait).await?;
+    ask().await?.expect(200)?;
     Ok(())
 }
 

@@ -78,8 +78,18 @@ pub(crate) async fn renew(
     match response.status() {
         200 => renewed(&response).ok_or(NotRenewed::Unknown(Refusal::IssuerUnreachable)),
         401 => Err(refused(&response).await),
+        429 => Err(NotRenewed::Unknown(Refusal::RateLimited(retry_after(
+            &response,
+        )))),
         _ => Err(NotRenewed::Unknown(Refusal::IssuerUnreachable)),
     }
+}
+
+/// When the issuer says to try again (RFC 9110 §10.2.3).
+fn retry_after(response: &Response) -> Duration {
+    let said = response.headers().get("retry-after").ok().flatten();
+    let seconds = said.and_then(|said| said.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
 }
 
 /// An answer that comes so soon after the renewal is not late: to ask the issuer would take about as long, and the same

@@ -71,6 +71,11 @@ fn every() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::Role("admin".into()), 403, "forbidden"),
         (Refusal::Preflight("this origin"), 403, "forbidden"),
         (Refusal::Csrf, 403, "csrf"),
+        (
+            Refusal::RateLimited(Duration::from_secs(9)),
+            429,
+            "rate_limited",
+        ),
         (Refusal::RevocationsStale, 503, "revocations_stale"),
         (Refusal::IssuerUnreachable, 502, "issuer_unreachable"),
         (Refusal::IssuerTimeout, 504, "issuer_unreachable"),
