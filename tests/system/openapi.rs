@@ -20,6 +20,13 @@ use crate::wire::of_session;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// What succeeds only with a token that a provider signed. Tests of their own see to these.
+const OF_OTHERS: [&str; 3] = [
+    "GET /auth/callback/{provider}",
+    "POST /auth/backchannel-logout/{provider}",
+    "POST /auth/global-token-revocation/{provider}",
+];
+
 #[tokio::test]
 async fn the_description_is_valid_openapi_3_1() -> Result<()> {
     let system = System::start().await?;
@@ -44,6 +51,7 @@ async fn every_answer_is_as_the_description_says() -> Result<()> {
     let system = System::builder()
         // Every case may begin a session, and the older ones are looked at still.
         .setting("MAX_CONCURRENT_SESSIONS", "100")
+        .demo_id()
         .start()
         .await?;
     let grant = [
@@ -73,7 +81,7 @@ async fn every_answer_is_as_the_description_says() -> Result<()> {
     let asked = succeeded(&report)?;
     let missing: Vec<String> = operations(&api)?
         .into_iter()
-        .filter(|operation| !asked.contains(operation))
+        .filter(|operation| !asked.contains(operation) && !OF_OTHERS.contains(&operation.as_str()))
         .collect();
     ensure!(
         missing.is_empty(),

@@ -12,11 +12,14 @@ import requests
 import schemathesis
 
 SITE = os.environ["SITE"]
-USER = os.environ["USER_ID"]
 CREDENTIALS = {"email": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 
 ACCESS = "__Host-Http-access"
 REFRESH = "__Host-Http-refresh"
+# As System configures it.
+PROVIDER = "demo"
+
+FORM = "application/x-www-form-urlencoded"
 OWN_PAGE = ("Sec-Fetch-Site", "same-origin")
 
 
@@ -25,11 +28,13 @@ class Session:
 
     def __init__(self):
         self.cookies = {}
+        self.user = None
 
     def standing(self):
         if not self._stands():
             answer = requests.post(f"{SITE}/auth/login", json=CREDENTIALS, timeout=30)
             answer.raise_for_status()
+            self.user = answer.json()["user"]["id"]
             self._keep(answer)
         return self.cookies
 
@@ -89,17 +94,20 @@ class SignedIn:
             SESSION.forget()
 
 
-class Invitations:
-    """Links that work: no answer of the API gives out the token alone, so no link of the description leads there."""
+class Users:
+    """Accounts besides the administrator's own."""
 
     def __init__(self):
         self.count = 0
 
-    def token(self):
+    def new(self):
         self.count += 1
-        new = {"email": f"invited-{self.count}@example.test", "name": "Invited"}
-        user = self._post("/auth/admin/users", json=new)["id"]
-        return self._post(f"/auth/admin/users/{user}/invite")["url"].rpartition("/")[2]
+        new = {"email": f"somebody-{self.count}@example.test", "name": "Somebody"}
+        return self._post("/auth/admin/users", json=new)["id"]
+
+    def invited(self):
+        """The token of a link that works: no answer gives it out alone, so no link of the description leads there."""
+        return self._post(f"/auth/admin/users/{self.new()}/invite")["url"].rpartition("/")[2]
 
     def _post(self, path, **body):
         bearer = {"Authorization": f"Bearer {SESSION.standing()[ACCESS]}"}
@@ -108,22 +116,55 @@ class Invitations:
         return answer.json()
 
 
-INVITATIONS = Invitations()
+USERS = Users()
+
+
+def sign_in(case):
+    case.body |= CREDENTIALS
+
+
+def change_password(case):
+    case.body |= {"current": CREDENTIALS["password"], "new": CREDENTIALS["password"]}
+
+
+def by_invitation(case):
+    case.path_parameters["token"] = USERS.invited()
+
+
+def of_somebody(case):
+    case.path_parameters["id"] = USERS.new()
+
+
+def of_provider(case):
+    case.path_parameters["provider"] = PROVIDER
+
+
+# What only who knows an account, a link or a provider can ask for.
+SUCCEEDING = {
+    "POST /auth/login": sign_in,
+    "POST /auth/account/password": change_password,
+    "GET /auth/invite/{token}": by_invitation,
+    "POST /auth/invite/{token}": by_invitation,
+    "POST /auth/admin/users/{id}/impersonate": of_somebody,
+    "GET /auth/login/{provider}": of_provider,
+    "GET /auth/callback/{provider}": of_provider,
+    "POST /auth/backchannel-logout/{provider}": of_provider,
+    "POST /auth/global-token-revocation/{provider}": of_provider,
+}
+
+
+def spare_oneself(case):
+    """An administrator who deletes, disables or demotes themselves asks for nothing any more: it is done to somebody else."""
+    if case.method != "GET" and case.path_parameters.get("id") == SESSION.user:
+        case.path_parameters["id"] = USERS.new()
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Some calls that are well formed are of an account or a link that exists, and most forms come from the site's own page."""
-    label, good = case.operation.label, case.meta.generation.mode.is_positive
-    if label.endswith(" /auth/invite/{token}") and good and drawn(case, [True, False]):
-        case.path_parameters["token"] = INVITATIONS.token()
-    if label == "POST /auth/admin/users/{id}/impersonate" and good and drawn(case, [True, False]):
-        case.path_parameters["id"] = USER
-    if not isinstance(case.body, dict):
-        return
-    if case.media_type == "application/x-www-form-urlencoded" and drawn(case, [True, True, False]):
+    """Half of the well-formed cases ask for something that there is, and most forms come from the site's own page."""
+    spare_oneself(case)
+    succeed = SUCCEEDING.get(case.operation.label)
+    if succeed and case.meta.generation.mode.is_positive and drawn(case, [True, False]):
+        succeed(case)
+    if case.media_type == FORM and drawn(case, [True, True, False]):
         case.headers.setdefault(*OWN_PAGE)
-    if label == "POST /auth/login" and good and drawn(case, [True, False]):
-        case.body |= CREDENTIALS
-    if label == "POST /auth/account/password" and good and drawn(case, [True, False]):
-        case.body |= {"current": CREDENTIALS["password"], "new": CREDENTIALS["password"]}

@@ -58,6 +58,18 @@ fn every_answer_is_described_and_every_reference_leads_somewhere() {
     }
 }
 
+/// Schemas that only a parameter names are not collected: those say `inline(…)`.
+#[test]
+fn every_schema_that_is_named_is_there() {
+    let api = described_site();
+    let text = api.to_string();
+    let references = text.split(r##""$ref":"#"##).skip(1);
+    for reference in references {
+        let path = reference.split('"').next().unwrap();
+        assert!(api.pointer(path).is_some(), "{path}");
+    }
+}
+
 #[test]
 fn who_takes_no_credential_says_so() {
     let api = described_site();
