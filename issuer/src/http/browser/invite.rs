@@ -41,7 +41,7 @@ struct InvitePage<'a> {
     operation_id = "getInvitation",
     tag = "account",
     security(()),
-    params(("token" = String, Path, description = "From the link.")),
+    params(("token" = String, Path, description = "From the link.", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")),
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html"),
         refusals::NotFound,
@@ -74,7 +74,7 @@ pub(super) struct InviteBody {
     operation_id = "acceptInvitation",
     tag = "account",
     security(()),
-    params(("token" = String, Path, description = "From the link.")),
+    params(("token" = String, Path, description = "From the link.", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")),
     request_body(content(
         (InviteBody = "application/json"),
         (InviteBody = "application/x-www-form-urlencoded"),

@@ -40,7 +40,7 @@ pub(super) struct Json {
     password: String,
     /// A path of this site, and not one under `/auth/` or `/oauth/`, up to 8,000 octets.
     #[schema(
-        pattern = r"^/([^/\\\x00-\x1f\x7f][^\\\x00-\x1f\x7f]*)?$",
+        pattern = r"^/([^/\\\x00-\x1f\x7f-\x9f][^\\\x00-\x1f\x7f-\x9f]*)?$",
         max_length = 8_000
     )]
     return_to: Option<String>,
