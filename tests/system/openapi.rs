@@ -11,12 +11,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use harness::process::{self, Finished, serial};
 use harness::setup::{ApiTools, api_tools};
-use harness::system::{ADA, BOB, System};
+use harness::system::{ADA, System};
 use harness::workspace;
 use serde_json::Value;
 
 use crate::support::operator;
-use crate::wire::of_session;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -138,10 +137,6 @@ async fn try_out(system: &System, folder: &Path) -> Result<Finished> {
         .env("SITE", system.public_url())
         .env("EMAIL", ADA.email)
         .env("PASSWORD", ADA.password)
-        .env(
-            "USER_ID",
-            of_session(&system.login(&BOB).await?, "/user/id").await?,
-        )
         .env("NO_PROXY", "localhost")
         // It keeps things where it runs.
         .current_dir(folder);

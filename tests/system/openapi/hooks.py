@@ -29,12 +29,14 @@ class Session:
     def __init__(self):
         self.cookies = {}
         self.user = None
+        self.id = None
 
     def standing(self):
         if not self._stands():
             answer = requests.post(f"{SITE}/auth/login", json=CREDENTIALS, timeout=30)
             answer.raise_for_status()
-            self.user = answer.json()["user"]["id"]
+            signed_in = answer.json()
+            self.user, self.id = signed_in["user"]["id"], signed_in["session"]["id"]
             self._keep(answer)
         return self.cookies
 
@@ -135,6 +137,10 @@ def of_somebody(case):
     case.path_parameters["id"] = USERS.new()
 
 
+def own_session(case):
+    case.path_parameters["id"] = SESSION.id
+
+
 def of_provider(case):
     case.path_parameters["provider"] = PROVIDER
 
@@ -145,6 +151,14 @@ SUCCEEDING = {
     "POST /auth/account/password": change_password,
     "GET /auth/invite/{token}": by_invitation,
     "POST /auth/invite/{token}": by_invitation,
+    "DELETE /auth/sessions/{id}": own_session,
+    "GET /auth/admin/users/{id}": of_somebody,
+    "DELETE /auth/admin/users/{id}": of_somebody,
+    "PUT /auth/admin/users/{id}/roles": of_somebody,
+    "POST /auth/admin/users/{id}/revoke": of_somebody,
+    "POST /auth/admin/users/{id}/disable": of_somebody,
+    "POST /auth/admin/users/{id}/enable": of_somebody,
+    "POST /auth/admin/users/{id}/invite": of_somebody,
     "POST /auth/admin/users/{id}/impersonate": of_somebody,
     "GET /auth/login/{provider}": of_provider,
     "GET /auth/callback/{provider}": of_provider,
