@@ -15,6 +15,7 @@ use harness::system::{ADA, System};
 use harness::workspace;
 use serde_json::Value;
 
+use crate::clients::Service;
 use crate::support::operator;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -65,7 +66,8 @@ async fn every_answer_is_as_the_description_says() -> Result<()> {
     let (text, api) = description(&system).await?;
     let folder = folder()?;
     std::fs::write(folder.join("openapi.json"), text)?;
-    let finished = try_out(&system, &folder).await?;
+    let service = Service::register(&system, &["--scope", "read", "--introspect"]).await?;
+    let finished = try_out(&system, &service, &folder).await?;
     let report = folder.join("report.json");
     let report = std::fs::read(&report).with_context(|| shown(&finished.output))?;
     let report: Value = serde_json::from_slice(&report)?;
@@ -120,7 +122,7 @@ fn succeeded(report: &Value) -> Result<Vec<String>> {
     Ok(good.map(|(operation, _)| operation.clone()).collect())
 }
 
-async fn try_out(system: &System, folder: &Path) -> Result<Finished> {
+async fn try_out(system: &System, service: &Service, folder: &Path) -> Result<Finished> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi");
     let mut command = tools().await?.module("schemathesis.cli");
     command
@@ -137,6 +139,8 @@ async fn try_out(system: &System, folder: &Path) -> Result<Finished> {
         .env("SITE", system.public_url())
         .env("EMAIL", ADA.email)
         .env("PASSWORD", ADA.password)
+        .env("CLIENT_ID", &service.id)
+        .env("CLIENT_SECRET", &service.secret)
         .env("NO_PROXY", "localhost")
         // It keeps things where it runs.
         .current_dir(folder);

@@ -5,6 +5,7 @@ one if it does not. A credential comes as a bearer or as a cookie, as API client
 case itself, so that a seed gives the same run again.
 """
 
+import base64
 import os
 import zlib
 
@@ -12,6 +13,8 @@ import requests
 import schemathesis
 
 SITE = os.environ["SITE"]
+# A service that may introspect.
+CLIENT = (os.environ["CLIENT_ID"], os.environ["CLIENT_SECRET"])
 CREDENTIALS = {"email": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 
 ACCESS = "__Host-Http-access"
@@ -66,6 +69,10 @@ def schemes(operation):
     return {name for each in taken for name in each}
 
 
+def basic(pair):
+    return "Basic " + base64.b64encode(":".join(pair).encode()).decode()
+
+
 def drawn(case, outcomes):
     """One of `outcomes`, as if by chance, but the same for the same case."""
     seen = (case.operation.label, case.path_parameters, case.query, case.body)
@@ -78,7 +85,7 @@ class SignedIn:
         return SESSION.standing()
 
     def set(self, case, cookies, context):
-        wanted = schemes(context.operation) & {"accessCookie", "bearer", "refreshCookie"}
+        wanted = schemes(context.operation) & {"accessCookie", "bearer", "refreshCookie", "client"}
         if not wanted:
             return
         for name in (ACCESS, REFRESH):
@@ -87,6 +94,11 @@ class SignedIn:
         scheme = drawn(case, sorted(wanted))
         if scheme == "bearer":
             case.headers["Authorization"] = f"Bearer {cookies[ACCESS]}"
+            return
+        if scheme == "client":
+            # One proof only: the other ones stand in the form.
+            if not isinstance(case.body, dict) or not case.body.keys() & {"client_secret", "client_assertion"}:
+                case.headers["Authorization"] = basic(CLIENT)
             return
         name = REFRESH if scheme == "refreshCookie" else ACCESS
         case.cookies[name] = cookies[name]
@@ -141,11 +153,26 @@ def own_session(case):
     case.path_parameters["id"] = SESSION.id
 
 
+def tokens_of_client(case):
+    as_client(case)
+    case.body = {"grant_type": "client_credentials"}
+
+
+def about_token(case):
+    as_client(case)
+    case.body = {"token": SESSION.standing()[ACCESS]}
+
+
+def as_client(case):
+    case.cookies.clear()
+    case.headers["Authorization"] = basic(CLIENT)
+
+
 def of_provider(case):
     case.path_parameters["provider"] = PROVIDER
 
 
-# What only who knows an account, a link or a provider can ask for.
+# What only who knows an account, a link, a client or a provider can ask for.
 SUCCEEDING = {
     "POST /auth/login": sign_in,
     "POST /auth/account/password": change_password,
@@ -160,6 +187,9 @@ SUCCEEDING = {
     "POST /auth/admin/users/{id}/enable": of_somebody,
     "POST /auth/admin/users/{id}/invite": of_somebody,
     "POST /auth/admin/users/{id}/impersonate": of_somebody,
+    "POST /oauth/token": tokens_of_client,
+    "POST /oauth/revoke": about_token,
+    "POST /oauth/introspect": about_token,
     "GET /auth/login/{provider}": of_provider,
     "GET /auth/callback/{provider}": of_provider,
     "POST /auth/backchannel-logout/{provider}": of_provider,

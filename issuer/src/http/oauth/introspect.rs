@@ -13,6 +13,7 @@ use shared::id::{ClientId, SessionId, TokenId, UserId};
 use shared::time::UnixTime;
 use shared::token::{self, Holder, Verified};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::OAuthError;
 use super::form::Form;
@@ -29,6 +30,7 @@ use crate::store::{clients, revocations};
 #[expect(dead_code, reason = "says what `Form` reads")]
 struct IntrospectionRequest {
     /// An access token.
+    #[schema(min_length = 1)]
     token: String,
     /// Not needed.
     token_type_hint: Option<String>,
@@ -58,6 +60,7 @@ pub(super) enum Introspection {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Inactive {
     /// `false`.
+    #[schema(schema_with = always::<false>)]
     active: bool,
 }
 
@@ -65,6 +68,7 @@ pub(super) struct Inactive {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ActiveUser {
     /// `true`.
+    #[schema(schema_with = always::<true>)]
     active: bool,
     /// `Bearer`.
     token_type: &'static str,
@@ -92,6 +96,7 @@ pub(super) struct ActiveUser {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ActiveService {
     /// `true`.
+    #[schema(schema_with = always::<true>)]
     active: bool,
     /// `Bearer`.
     token_type: &'static str,
@@ -111,6 +116,14 @@ pub(super) struct ActiveService {
     scope: String,
 }
 
+/// What tells the answers apart.
+fn always<const VALUE: bool>() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Boolean))
+        .enum_values(Some([VALUE]))
+        .build()
+}
+
 /// Whether an access token is good at this moment: signature, time, session or client, revocations. For clients that are
 /// registered for it. A refresh token is none, so that nobody takes one for an access token.
 #[utoipa::path(
@@ -118,7 +131,7 @@ pub(super) struct ActiveService {
     path = "/oauth/introspect",
     operation_id = "introspectToken",
     tag = "oauth",
-    security(()),
+    security(("client" = [])),
     request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "What it says, or `active` = false", body = Introspection),

@@ -24,9 +24,11 @@ use crate::store::revocations;
 
 /// What is to be revoked.
 #[derive(ToSchema)]
+#[schema(as = TokenRevocationRequest)]
 #[expect(dead_code, reason = "says what `Form` reads")]
 struct RevocationRequest {
     /// A refresh token or an access token.
+    #[schema(min_length = 1)]
     token: String,
     /// Not needed: the two cannot be taken for each other.
     token_type_hint: Option<String>,
@@ -47,7 +49,7 @@ struct RevocationRequest {
     path = "/oauth/revoke",
     operation_id = "revokeToken",
     tag = "oauth",
-    security(()),
+    security((), ("client" = [])),
     request_body(content = RevocationRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Nothing can be done with the token any more"),

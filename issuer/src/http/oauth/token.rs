@@ -30,6 +30,7 @@ use crate::token::service;
 #[expect(dead_code, reason = "says what `Form` reads")]
 struct TokenRequest {
     /// `refresh_token` or `client_credentials`.
+    #[schema(pattern = "^(refresh_token|client_credentials)$")]
     grant_type: String,
     /// With `grant_type=refresh_token`: the token. It can be used once.
     refresh_token: Option<String>,
@@ -68,7 +69,7 @@ pub(super) struct TokenAnswer {
     path = "/oauth/token",
     operation_id = "getTokens",
     tag = "oauth",
-    security(()),
+    security((), ("client" = [])),
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "New tokens", body = TokenAnswer),

@@ -31,6 +31,8 @@ pub(super) use schemas::Id;
 const ACCESS_COOKIE: &str = "accessCookie";
 /// The access token as a bearer: the other way to the same.
 const BEARER: &str = "bearer";
+/// A client's `client_id` and `client_secret` (RFC 6749 §2.3.1).
+const CLIENT: &str = "client";
 /// The refresh token in its cookie.
 const REFRESH_COOKIE: &str = "refreshCookie";
 
@@ -105,7 +107,7 @@ fn described(mut api: OpenApi, public_url: &str) -> OpenApi {
     api
 }
 
-fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+fn security_schemes() -> [(&'static str, SecurityScheme); 4] {
     let cookie = |name: &str| {
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
             name,
@@ -116,7 +118,9 @@ fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .build();
+    let client = HttpBuilder::new().scheme(HttpAuthScheme::Basic).build();
     [
+        (CLIENT, SecurityScheme::Http(client)),
         (ACCESS_COOKIE, cookie(cookie::ACCESS)),
         (BEARER, SecurityScheme::Http(bearer)),
         (REFRESH_COOKIE, cookie(cookie::REFRESH)),

@@ -1,7 +1,7 @@
 //! The description against the routes themselves. That it is valid OpenAPI, and that the answers are as it says, is tested
 //! over HTTP: tests/system/openapi.rs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -56,6 +56,29 @@ fn every_answer_is_described_and_every_reference_leads_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn no_name_stands_for_two_schemas() {
+    use crate::http::{admin, browser, oauth, provider};
+    let mut known = BTreeMap::new();
+    for room in [
+        browser::routes(),
+        admin::routes(),
+        oauth::routes(),
+        provider::routes(),
+    ] {
+        let components = room.into_openapi().components.unwrap();
+        for (name, schema) in components.schemas {
+            let schema = serde_json::to_value(schema).unwrap();
+            let first = known.entry(name.clone()).or_insert_with(|| schema.clone());
+            assert_eq!(
+                *first, schema,
+                "{name}: give one of them another with `schema(as = …)`"
+            );
+        }
+    }
+    assert!(known.len() > 5);
 }
 
 /// Schemas that only a parameter names are not collected: those say `inline(…)`.
