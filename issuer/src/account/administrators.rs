@@ -1,11 +1,9 @@
 //! Somebody who can administer is always left.
 
 use super::users::AccountError;
+pub use crate::store::administrators::ADMIN;
 use crate::store::users::{Access, User};
 use crate::store::{Tx, administrators};
-
-/// The role of those who may administer.
-pub const ADMIN: &str = "admin";
 
 /// Refuses a change after which no enabled administrator would be left. `user` is as before the change, `remains` whether they
 /// are an enabled administrator after it. Of no administrator it lets everything pass.

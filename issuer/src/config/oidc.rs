@@ -103,6 +103,14 @@ pub struct RoleTable {
     pub table: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl RoleTable {
+    /// Whether a value stands for this role: then the provider gives and takes it.
+    #[must_use]
+    pub fn knows(&self, role: &str) -> bool {
+        self.table.values().any(|roles| roles.contains(role))
+    }
+}
+
 /// Every provider, in the order of names; `None` only where there is a problem.
 pub(super) fn read(read: &mut Reader) -> Option<Vec<ProviderConfig>> {
     let presets = [

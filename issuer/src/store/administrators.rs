@@ -6,6 +6,9 @@ use sqlx::PgConnection;
 use super::StoreError;
 use super::signals::ADMINISTRATORS_LOCK;
 
+/// The role of those who may administer. The statements below name it too.
+pub const ADMIN: &str = "admin";
+
 /// Waits until nobody else holds this lock, and holds it until the transaction ends. Whoever may make the administrators fewer
 /// takes it before the row of the user: then of two who do so at once, the second sees what the first did.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ use crate::events::{self, Actor, By, Kind};
 use crate::fault::Fault;
 use crate::revoke::ending;
 use crate::session::policy::Policy;
+use crate::store::administrators::{self, ADMIN};
 use crate::store::once::{self, Purpose};
 use crate::store::users::{Access, User};
 use crate::store::{Store, Tx, identities, users};
@@ -77,6 +78,10 @@ impl Accounts<'_> {
         let until = now.plus(LIFETIME);
         if !once::spend(&mut tx, Purpose::SignIn, &pending.state, until).await? {
             return Ok(Some(Entry::Replayed));
+        }
+        if config.roles.as_ref().is_some_and(|it| it.knows(ADMIN)) {
+            // Before anything of the user is locked, as all do who may make the administrators fewer.
+            administrators::lock(&mut tx).await?;
         }
         // The address before the identity: who sees what a faster sign-in of the same person has committed sees both, and
         // does not take the account for a stranger's.
@@ -189,7 +194,8 @@ impl Accounts<'_> {
         Ok(is_linked.then_some(user.id))
     }
 
-    /// Gives and takes the roles of the table, as the claim says today. The user's row is locked.
+    /// Gives and takes the roles of the table, as the claim says today. The last enabled administrator stays one, and the log
+    /// says so. The user's row is locked, and [`administrators::lock`] is held where the table knows their role.
     async fn take_roles(
         &self,
         tx: &mut Tx,
@@ -202,17 +208,29 @@ impl Accounts<'_> {
         let Some(table) = &config.roles else {
             return Ok(());
         };
-        let roles = roles_after(table, person, &user.roles);
+        let mut roles = roles_after(table, person, &user.roles);
         if roles == user.roles {
             return Ok(());
         }
-        let ver = users::set_roles(tx, user.id, &roles).await?;
+        let is_admin = |roles: &[String]| roles.iter().any(|role| role == ADMIN);
+        let is_demoted = is_admin(&user.roles) && !is_admin(&roles);
+        let is_kept = is_demoted && !administrators::others_exist(tx, user.id).await?;
+        if is_kept {
+            roles.push(ADMIN.to_owned());
+            roles.sort_unstable();
+        }
         // Its claim says so, not the user.
         let by = from.done_by(Actor::Provider);
-        ending::announce_claims(tx, user, ver, self.policy, by, now).await?;
-        let event = by.event(Kind::RolesChanged).of(user.id);
-        let event = event.with("roles", roles.as_slice());
-        let event = event.with("provider", config.name.as_str());
+        if roles != user.roles {
+            let ver = users::set_roles(tx, user.id, &roles).await?;
+            ending::announce_claims(tx, user, ver, self.policy, by, now).await?;
+        }
+        let mut event = by.event(Kind::RolesChanged).of(user.id);
+        event = event.with("roles", roles.as_slice());
+        event = event.with("provider", config.name.as_str());
+        if is_kept {
+            event = event.with("kept", ADMIN);
+        }
         Ok(events::record(tx, &event, now).await?)
     }
 }
