@@ -121,6 +121,9 @@ async fn cookies_and_the_token_endpoint_are_two_ways_to_one_session() -> Result<
     Ok(())
 }
 
+/// The fields of a form, and the status, the error and a word of the description that answer it.
+type Refused<'a> = (&'a [(&'a str, &'a str)], u16, &'a str, &'a str);
+
 #[tokio::test]
 async fn what_is_wrong_is_told_in_the_words_of_rfc_6749() -> Result<()> {
     let system = System::start().await?;
@@ -133,7 +136,7 @@ async fn what_is_wrong_is_told_in_the_words_of_rfc_6749() -> Result<()> {
     let proof = [("client_id", id), ("client_secret", secret)];
     let [by_id, by_secret] = proof;
     let wrong = ("client_secret", other.secret.as_str());
-    let table: [(&[(&str, &str)], u16, &str, &str); 20] = [
+    let table: [Refused<'_>; 20] = [
         (&[], 400, "invalid_request", "grant_type"),
         (&[("grant_type", "")], 400, "invalid_request", "grant_type"),
         (&[grant, grant], 400, "invalid_request", "grant_type"),
