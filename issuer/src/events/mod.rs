@@ -5,7 +5,7 @@
 //!
 //! An event is written in the transaction of what it tells of, so that there is neither one without the other.
 //!
-//! ```ignore
+//! ```text
 //! let event = by.event(Kind::SessionEnded).of(user).in_session(id);
 //! events::record(&mut tx, &event.with("reason", reason.as_str()), now).await?;
 //! ```
