@@ -22,15 +22,3 @@ create table clients (
     revoked_at        timestamptz,
     constraint clients_prove_themselves_in_one_way check ((secret_hash is null) <> (jwks is null))
 );
-
--- Assertions that came (`jti`, hashed): none is taken twice. Only those of which the signature held stand here.
-create table client_assertions (
-    client_id  bytea       not null
-                           constraint client_assertions_client_id_fkey references clients on delete cascade,
-    jti_hash   bytea       not null
-                           constraint client_assertions_jti_hash_has_32_bytes check (octet_length(jti_hash) = 32),
-    -- From then on its own time refuses it.
-    expires_at timestamptz not null,
-    constraint client_assertions_pkey primary key (client_id, jti_hash)
-);
-create index client_assertions_expires_at_idx on client_assertions (expires_at);

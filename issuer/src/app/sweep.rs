@@ -11,9 +11,7 @@ use crate::events;
 use crate::revoke::ending::note_run_out;
 use crate::services::Services;
 use crate::session::policy::Policy;
-use crate::store::{
-    Store, StoreError, attempts, clients, invitations, once, revocations, sessions,
-};
+use crate::store::{Store, StoreError, attempts, invitations, once, revocations, sessions};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -41,8 +39,6 @@ pub struct Swept {
     pub attempts: u64,
     /// What serves once and has expired.
     pub spent: u64,
-    /// Assertions of services that have expired.
-    pub assertions: u64,
 }
 
 /// Sweeps for ever. Every issuer does so; two at once only find less to do.
@@ -72,7 +68,6 @@ pub async fn run(services: Arc<Services>) {
                 weeks,
                 attempts,
                 spent,
-                assertions,
             }) => tracing::info!(
                 run_out,
                 sessions,
@@ -81,7 +76,6 @@ pub async fn run(services: Arc<Services>) {
                 weeks,
                 attempts,
                 spent,
-                assertions,
                 "swept"
             ),
             Err(error) => tracing::warn!(%error, "sweeping"),
@@ -116,7 +110,6 @@ pub async fn once(
             invitations: invitations::delete_expired(&mut conn, now, BATCH).await?,
             attempts: attempts::delete_whole(&mut conn, now, BATCH).await?,
             spent: once::delete_expired(&mut conn, now, BATCH).await?,
-            assertions: clients::delete_expired_assertions(&mut conn, now, BATCH).await?,
             ..Swept::default()
         };
         if batch == Swept::default() {
@@ -127,7 +120,6 @@ pub async fn once(
         swept.invitations += batch.invitations;
         swept.attempts += batch.attempts;
         swept.spent += batch.spent;
-        swept.assertions += batch.assertions;
     }
     swept.weeks = events::drop_before(store, now.minus(events_kept)).await?;
     Ok(swept)

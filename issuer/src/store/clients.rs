@@ -1,4 +1,4 @@
-//! Services that are registered as clients, and the assertions they have used.
+//! Services that are registered as clients.
 
 use shared::id::ClientId;
 use shared::scope::Scopes;
@@ -210,39 +210,4 @@ pub async fn revoke(
         .execute(conn)
         .await?;
     Ok(())
-}
-
-/// Notes that an assertion came. False where it had come before.
-pub async fn note_assertion(
-    conn: &mut PgConnection,
-    client: ClientId,
-    jti_hash: &[u8; 32],
-    expires: UnixMillis,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(
-        "insert into client_assertions (client_id, jti_hash, expires_at) values ($1, $2, $3) on conflict do nothing",
-    )
-    .bind(client.as_bytes().as_slice())
-    .bind(jti_hash.as_slice())
-    .bind(to_db(expires))
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
-/// Deletes at most `limit` assertions that expired before `before`.
-pub async fn delete_expired_assertions(
-    conn: &mut PgConnection,
-    before: UnixMillis,
-    limit: i64,
-) -> Result<u64, StoreError> {
-    let deleted = sqlx::query(
-        "delete from client_assertions where (client_id, jti_hash) in (
-             select client_id, jti_hash from client_assertions where expires_at < $1 limit $2 for update skip locked)",
-    )
-    .bind(to_db(before))
-    .bind(limit)
-    .execute(conn)
-    .await?;
-    Ok(deleted.rows_affected())
 }

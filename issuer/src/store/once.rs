@@ -15,6 +15,8 @@ pub enum Purpose {
     LogoutToken,
     /// The `iss` and `jti` of a token that asks for revocation.
     RevocationToken,
+    /// The client and the `jti` of an assertion by which it proved who it is.
+    ClientAssertion,
 }
 
 impl Purpose {
@@ -23,6 +25,7 @@ impl Purpose {
             Self::SignIn => "sign_in",
             Self::LogoutToken => "logout_token",
             Self::RevocationToken => "revocation_token",
+            Self::ClientAssertion => "client_assertion",
         }
     }
 }

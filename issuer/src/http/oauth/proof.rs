@@ -14,6 +14,7 @@ use crate::account::clients::read_secret;
 use crate::http::error::Failure;
 use crate::services::Services;
 use crate::store::clients::{self, Client, Proof, State};
+use crate::store::once::{self, Purpose};
 use crate::token::client_keys::ClientKeys;
 
 /// `client_assertion_type` (RFC 7523 §2.2).
@@ -156,8 +157,9 @@ async fn by_assertion(services: &Services, assertion: &str) -> Result<Client, Fa
         )
         .map_err(bad)?;
     let mut conn = services.store.conn().await?;
-    let (id, expires) = (proven.client(), proven.expires().into());
-    if !clients::note_assertion(&mut conn, id, proven.id_hash(), expires).await? {
+    let seen = format!("{}\n{}", proven.client(), proven.id());
+    let until = proven.expires().into();
+    if !once::spend(&mut conn, Purpose::ClientAssertion, &seen, until).await? {
         return Err(Failure::InvalidClient("the assertion came before"));
     }
     Ok(client)
