@@ -1,14 +1,14 @@
 //! What clients are told when something is refused or fails: the only table of status codes in the issuer.
 
 mod account;
+mod challenge;
+mod oauth;
 
 use std::fmt::Display;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use shared::rejection::{Code, Rejection};
 use shared::wire::{PROBLEM_JSON, Problem};
 
@@ -21,6 +21,8 @@ use crate::sign_in::oidc::OidcError;
 use crate::sign_in::password::PasswordError;
 use crate::store::StoreError;
 use crate::token::mint::MintError;
+
+pub(super) use oauth::OAuthFailure;
 
 /// Why a request was not served. Many reasons inside, few codes outside.
 #[derive(Debug, thiserror::Error)]
@@ -140,150 +142,92 @@ impl Failure {
         Self::BadField(format!("{field} {problem}."))
     }
 
-    /// The table: status, code, and what the client may do about it.
-    pub(super) const fn answer(&self) -> (StatusCode, Code, &str) {
+    /// The table.
+    pub(super) const fn answer(&self) -> Answer<'_> {
         use StatusCode as S;
         match self {
-            Self::Unauthenticated => (S::UNAUTHORIZED, Code::Unauthenticated, ""),
-            Self::BadCredentials => (
-                S::UNAUTHORIZED,
-                Code::Unauthenticated,
-                "The e-mail address or the password is not right.",
-            ),
+            Self::Unauthenticated => unauthenticated(""),
+            Self::BadCredentials => {
+                unauthenticated("The e-mail address or the password is not right.")
+            }
             Self::Rejected(rejection) => (S::UNAUTHORIZED, rejection.code(), ""),
-            Self::SeveralCookies => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "The same cookie was sent twice, or in one of several Cookie headers.",
-            ),
-            Self::TwoCredentials => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "Send a cookie or a bearer token, not both.",
-            ),
-            Self::NotAnEdge => (
-                S::UNAUTHORIZED,
-                Code::Unauthenticated,
-                "This is for edges that share EDGE_SECRET.",
-            ),
+            Self::SeveralCookies => {
+                invalid("The same cookie was sent twice, or in one of several Cookie headers.")
+            }
+            Self::TwoCredentials => invalid("Send a cookie or a bearer token, not both."),
+            Self::NotAnEdge => unauthenticated("This is for edges that share EDGE_SECRET."),
             Self::SessionEnded => (S::UNAUTHORIZED, Code::SessionEnded, "Sign in again."),
             // Its session may stand: a refresh brings another token.
             Self::TokenRevoked => (S::UNAUTHORIZED, Code::SessionEnded, ""),
             Self::RefreshReused => (S::UNAUTHORIZED, Code::RefreshReused, "Sign in again."),
-            Self::Superseded => (
-                S::CONFLICT,
-                Code::Conflict,
-                "A newer refresh token was given out.",
-            ),
-            Self::Impersonated => (
-                S::FORBIDDEN,
-                Code::Forbidden,
-                "Only the user themselves can do this.",
-            ),
+            Self::Superseded => conflict("A newer refresh token was given out."),
+            Self::Impersonated => forbidden("Only the user themselves can do this."),
             Self::Impersonation(error) => impersonation_answer(error),
-            Self::LimitReached => (
-                S::CONFLICT,
-                Code::Conflict,
-                "There are as many sessions as allowed. Sign out somewhere else first.",
-            ),
+            Self::LimitReached => {
+                conflict("There are as many sessions as allowed. Sign out somewhere else first.")
+            }
             Self::Limited(Exceeded(usage)) => {
                 (S::TOO_MANY_REQUESTS, Code::RateLimited, over(usage.limit))
             }
-            Self::NoSuchSignIn => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "This sign-in has expired or was used already. Start again.",
-            ),
-            Self::NotSignedInThere(_) => (
-                S::FORBIDDEN,
-                Code::Forbidden,
+            Self::NoSuchSignIn => {
+                invalid("This sign-in has expired or was used already. Start again.")
+            }
+            Self::NotSignedInThere(_) => forbidden(
                 "The sign-in was cancelled, or the provider refused it. Try again, or sign in another way.",
             ),
             // Whether somebody else has an account of that address is nobody's business.
-            Self::NoAccount(_) => (
-                S::FORBIDDEN,
-                Code::Forbidden,
+            Self::NoAccount(_) => forbidden(
                 "You have no account here that this sign-in leads to. Ask who runs this site.",
             ),
             Self::Provider(error) => provider_answer(error),
-            Self::BadLogoutToken(_) => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "logout_token is not to be believed, or was sent before.",
-            ),
+            Self::BadLogoutToken(_) => {
+                invalid("logout_token is not to be believed, or was sent before.")
+            }
             Self::BadCaller(_) => (S::UNAUTHORIZED, Code::TokenInvalid, ""),
-            Self::Forbidden(_) => (
-                S::FORBIDDEN,
-                Code::Forbidden,
-                "This account lacks the role that this needs.",
-            ),
+            Self::Forbidden(_) => forbidden("This account lacks the role that this needs."),
             Self::StepUp(_) => (
                 S::UNAUTHORIZED,
                 Code::StepUpRequired,
                 "The last sign-in was too long ago for this. Sign in again.",
             ),
-            Self::InvalidClient(_) => (
-                S::UNAUTHORIZED,
-                Code::Unauthenticated,
-                "The client is unknown, was revoked, or did not prove who it is.",
-            ),
-            Self::MayNotIntrospect => (
-                S::FORBIDDEN,
-                Code::Forbidden,
-                "This client is not registered with --introspect.",
-            ),
-            Self::OthersToken => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "The token was issued to another client.",
-            ),
-            Self::UnsupportedGrantType => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "grant_type must be refresh_token or client_credentials.",
-            ),
-            Self::InvalidScope => (
-                S::BAD_REQUEST,
-                Code::InvalidRequest,
-                "scope names something that this client is not registered for.",
-            ),
+            Self::InvalidClient(_) => {
+                unauthenticated("The client is unknown, was revoked, or did not prove who it is.")
+            }
+            Self::MayNotIntrospect => forbidden("This client is not registered with --introspect."),
+            Self::OthersToken => invalid("The token was issued to another client."),
+            Self::UnsupportedGrantType => {
+                invalid("grant_type must be refresh_token or client_credentials.")
+            }
+            Self::InvalidScope => {
+                invalid("scope names something that this client is not registered for.")
+            }
             Self::Csrf => (
                 S::FORBIDDEN,
                 Code::Csrf,
                 "Open this site's own page and try again.",
             ),
-            Self::BadRequest(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail),
-            Self::BadField(detail) => (S::BAD_REQUEST, Code::InvalidRequest, detail.as_str()),
+            Self::BadRequest(detail) => invalid(detail),
+            Self::BadField(detail) => invalid(detail.as_str()),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 Code::InvalidRequest,
                 "Send application/json or a form.",
             ),
-            Self::Conflict(detail) => (S::CONFLICT, Code::Conflict, detail),
-            Self::WrongPassword => (
-                S::FORBIDDEN,
-                Code::Forbidden,
-                "current is not the present password.",
-            ),
-            Self::BadInvitation => (
-                S::NOT_FOUND,
-                Code::NotFound,
-                "This link was used or replaced, or it has expired. Ask for a new one.",
-            ),
+            Self::Conflict(detail) => conflict(detail),
+            Self::WrongPassword => forbidden("current is not the present password."),
+            Self::BadInvitation => {
+                not_found("This link was used or replaced, or it has expired. Ask for a new one.")
+            }
             Self::Body => (S::PAYLOAD_TOO_LARGE, Code::InvalidRequest, ""),
-            Self::NotFound => (S::NOT_FOUND, Code::NotFound, ""),
+            Self::NotFound => not_found(""),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, Code::InvalidRequest, ""),
-            Self::TimedOut | Self::Leaving | Self::Contended => (
-                S::SERVICE_UNAVAILABLE,
-                Code::Internal,
-                "Try again in a moment.",
-            ),
+            Self::TimedOut | Self::Leaving | Self::Contended => for_now("Try again in a moment."),
             Self::Unread => (
                 S::SERVICE_UNAVAILABLE,
                 Code::RevocationsStale,
                 "Try again in a moment.",
             ),
-            Self::Page(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),
+            Self::Page(_) => ours(""),
             Self::Fault(fault) => fault_answer(fault),
         }
     }
@@ -319,27 +263,38 @@ impl Failure {
             },
         }
     }
+}
 
-    /// What a 401 asks for: a bearer token, which the access cookie holds too (RFC 6750 §3). No error is named where no
-    /// token came (§3.1). `Basic` would make browsers ask for a password in a window of their own. Of a sign-in that is too
-    /// old it says how young one must be (RFC 9470 §3).
-    fn challenge(&self, code: Code) -> HeaderValue {
-        match self {
-            Self::Unauthenticated | Self::BadCredentials | Self::Provider(_) => {
-                HeaderValue::from_static(r#"Bearer realm="portcullis""#)
-            }
-            Self::NotAnEdge => HeaderValue::from_static(r#"Portcullis-Edge realm="portcullis""#),
-            // Clients are programs, and RFC 6749 §5.2 asks for the scheme that they may have used.
-            Self::InvalidClient(_) => HeaderValue::from_static(r#"Basic realm="portcullis""#),
-            Self::StepUp(most) => challenge_of(
-                "insufficient_user_authentication",
-                &format!(r#"max_age="{}", "#, most.as_secs()),
-                code,
-            ),
-            Self::Forbidden(_) => challenge_of("insufficient_scope", "", code),
-            _ => challenge_of("invalid_token", "", code),
-        }
-    }
+/// Status, code, and what the client may do about it.
+type Answer<'a> = (StatusCode, Code, &'a str);
+
+const fn invalid(detail: &str) -> Answer<'_> {
+    (StatusCode::BAD_REQUEST, Code::InvalidRequest, detail)
+}
+
+const fn unauthenticated(detail: &str) -> Answer<'_> {
+    (StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail)
+}
+
+const fn forbidden(detail: &str) -> Answer<'_> {
+    (StatusCode::FORBIDDEN, Code::Forbidden, detail)
+}
+
+const fn not_found(detail: &str) -> Answer<'_> {
+    (StatusCode::NOT_FOUND, Code::NotFound, detail)
+}
+
+const fn conflict(detail: &str) -> Answer<'_> {
+    (StatusCode::CONFLICT, Code::Conflict, detail)
+}
+
+const fn ours(detail: &str) -> Answer<'_> {
+    (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail)
+}
+
+/// Ours too, and over soon.
+const fn for_now(detail: &str) -> Answer<'_> {
+    (StatusCode::SERVICE_UNAVAILABLE, Code::Internal, detail)
 }
 
 /// What to do about a limit.
@@ -356,81 +311,47 @@ const fn over(limit: Limit) -> &'static str {
 }
 
 /// The part of the table for sign-ins that fail at a provider.
-const fn provider_answer(error: &OidcError) -> (StatusCode, Code, &'static str) {
-    use StatusCode as S;
+const fn provider_answer(error: &OidcError) -> Answer<'static> {
     match error {
-        OidcError::Unavailable { .. } => (
-            S::SERVICE_UNAVAILABLE,
-            Code::Internal,
+        OidcError::Unavailable { .. } => for_now(
             "The sign-in provider does not answer. Try again in a moment, or sign in another way.",
         ),
-        OidcError::NotTheirs(_) => (
-            S::BAD_REQUEST,
-            Code::InvalidRequest,
-            "This is not the answer of the provider that you chose. Start again.",
-        ),
-        OidcError::CodeRefused => (
-            S::BAD_REQUEST,
-            Code::InvalidRequest,
-            "This sign-in has expired or was used already. Start again.",
-        ),
-        OidcError::Unverified(_) => (
-            S::UNAUTHORIZED,
-            Code::Unauthenticated,
+        OidcError::NotTheirs(_) => {
+            invalid("This is not the answer of the provider that you chose. Start again.")
+        }
+        OidcError::CodeRefused => {
+            invalid("This sign-in has expired or was used already. Start again.")
+        }
+        OidcError::Unverified(_) => unauthenticated(
             "The provider's answer could not be verified. Try again, or sign in another way.",
         ),
     }
 }
 
-/// A challenge that names an error. The titles are our own sentences: without quotes or backslashes, so they stand in a
-/// quoted-string as they are.
-fn challenge_of(error: &str, parameters: &str, code: Code) -> HeaderValue {
-    let title = code.title();
-    let text = format!(
-        r#"Bearer realm="portcullis", error="{error}", {parameters}error_description="{title}""#
-    );
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(r#"Bearer realm="portcullis""#))
-}
-
 /// The part of the table for who may act as whom.
-const fn impersonation_answer(error: &ImpersonationError) -> (StatusCode, Code, &'static str) {
-    use StatusCode as S;
+const fn impersonation_answer(error: &ImpersonationError) -> Answer<'static> {
     match error {
-        ImpersonationError::NotAllowed => (
-            S::FORBIDDEN,
-            Code::Forbidden,
-            "This account lacks a role that this needs.",
-        ),
-        ImpersonationError::Privileged => (
-            S::FORBIDDEN,
-            Code::Forbidden,
-            "Nobody can act as an administrator.",
-        ),
-        ImpersonationError::Unknown => (S::NOT_FOUND, Code::NotFound, ""),
-        ImpersonationError::Disabled => (S::CONFLICT, Code::Conflict, "This account is disabled."),
+        ImpersonationError::NotAllowed => forbidden("This account lacks a role that this needs."),
+        ImpersonationError::Privileged => forbidden("Nobody can act as an administrator."),
+        ImpersonationError::Unknown => not_found(""),
+        ImpersonationError::Disabled => conflict("This account is disabled."),
         ImpersonationError::Fault(fault) => fault_answer(fault),
     }
 }
 
 /// The part of the table for what goes wrong on our side.
-const fn fault_answer(fault: &Fault) -> (StatusCode, Code, &'static str) {
+const fn fault_answer(fault: &Fault) -> Answer<'static> {
     use StatusCode as S;
     match fault {
-        Fault::Store(StoreError::Unavailable(_)) => (
-            S::SERVICE_UNAVAILABLE,
-            Code::Internal,
-            "Try again in a moment.",
-        ),
+        Fault::Store(StoreError::Unavailable(_)) => for_now("Try again in a moment."),
         Fault::Password(PasswordError::Busy) => (
             S::TOO_MANY_REQUESTS,
             Code::RateLimited,
             "Try again in a moment.",
         ),
-        Fault::Mint(MintError::TooLarge(_)) => (
-            S::INTERNAL_SERVER_ERROR,
-            Code::Internal,
-            "This account has more roles than fit into a cookie.",
-        ),
+        Fault::Mint(MintError::TooLarge(_)) => {
+            ours("This account has more roles than fit into a cookie.")
+        }
         Fault::Store(StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Migrate(_))
         | Fault::Password(
             PasswordError::Entropy(_)
@@ -440,7 +361,7 @@ const fn fault_answer(fault: &Fault) -> (StatusCode, Code, &'static str) {
         )
         | Fault::Mint(MintError::Keyring(_) | MintError::Entropy(_) | MintError::Sign(_))
         | Fault::Entropy(_)
-        | Fault::Keyring(_) => (S::INTERNAL_SERVER_ERROR, Code::Internal, ""),
+        | Fault::Keyring(_) => ours(""),
     }
 }
 
@@ -456,102 +377,58 @@ impl IntoResponse for Failure {
     }
 }
 
-/// A refusal at an OAuth endpoint: JSON with `error` and `error_description` (RFC 6749 §5.2), which standard clients look at, and
-/// the members of a problem beside them. The media type is that of RFC 6749. What is wrong on our side stays a problem.
-#[derive(Debug)]
-pub(super) struct OAuthFailure(Failure);
-
-impl From<Failure> for OAuthFailure {
-    fn from(failure: Failure) -> Self {
-        Self(failure)
-    }
-}
-
-impl OAuthFailure {
-    /// The table for these endpoints: status and `error`; nothing where RFC 6749 has no word, such as for what is wrong on
+impl Failure {
+    /// The table for OAuth endpoints: status and `error` (RFC 6749 §5.2); nothing where RFC 6749 has no word, such as for what is wrong on
     /// our side. Where a credential stands in the body and not in a header, its refusal is a 400.
-    const fn answer(&self) -> Option<(StatusCode, &'static str)> {
-        let (status, _, _) = self.0.answer();
-        let error = match &self.0 {
-            Failure::Rejected(_)
-            | Failure::SessionEnded
-            | Failure::TokenRevoked
-            | Failure::RefreshReused
-            | Failure::Superseded
-            | Failure::OthersToken => return Some((StatusCode::BAD_REQUEST, "invalid_grant")),
-            Failure::InvalidClient(_) => "invalid_client",
-            Failure::MayNotIntrospect => "unauthorized_client",
-            Failure::UnsupportedGrantType => "unsupported_grant_type",
-            Failure::InvalidScope => "invalid_scope",
-            Failure::Unauthenticated
-            | Failure::BadCredentials
-            | Failure::SeveralCookies
-            | Failure::TwoCredentials
-            | Failure::NotAnEdge
-            | Failure::LimitReached
-            | Failure::Csrf
-            | Failure::BadRequest(_)
-            | Failure::BadField(_)
-            | Failure::UnsupportedMediaType
-            | Failure::NotFound
-            | Failure::MethodNotAllowed => "invalid_request",
-            Failure::Forbidden(_)
-            | Failure::Impersonated
-            | Failure::Impersonation(_)
-            | Failure::StepUp(_)
-            | Failure::Conflict(_)
-            | Failure::WrongPassword
-            | Failure::BadInvitation
-            | Failure::NoSuchSignIn
-            | Failure::NotSignedInThere(_)
-            | Failure::NoAccount(_)
-            | Failure::Provider(_)
-            | Failure::BadLogoutToken(_)
-            | Failure::BadCaller(_)
-            | Failure::Body
-            | Failure::Limited(_)
-            | Failure::TimedOut
-            | Failure::Leaving
-            | Failure::Contended
-            | Failure::Unread
-            | Failure::Page(_)
-            | Failure::Fault(_) => return None,
+    const fn oauth_answer(&self) -> Option<(StatusCode, &'static str)> {
+        let (status, _, _) = self.answer();
+        let error = match self {
+            Self::Rejected(_)
+            | Self::SessionEnded
+            | Self::TokenRevoked
+            | Self::RefreshReused
+            | Self::Superseded
+            | Self::OthersToken => return Some((StatusCode::BAD_REQUEST, "invalid_grant")),
+            Self::InvalidClient(_) => "invalid_client",
+            Self::MayNotIntrospect => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::Unauthenticated
+            | Self::BadCredentials
+            | Self::SeveralCookies
+            | Self::TwoCredentials
+            | Self::NotAnEdge
+            | Self::LimitReached
+            | Self::Csrf
+            | Self::BadRequest(_)
+            | Self::BadField(_)
+            | Self::UnsupportedMediaType
+            | Self::NotFound
+            | Self::MethodNotAllowed => "invalid_request",
+            Self::Forbidden(_)
+            | Self::Impersonated
+            | Self::Impersonation(_)
+            | Self::StepUp(_)
+            | Self::Conflict(_)
+            | Self::WrongPassword
+            | Self::BadInvitation
+            | Self::NoSuchSignIn
+            | Self::NotSignedInThere(_)
+            | Self::NoAccount(_)
+            | Self::Provider(_)
+            | Self::BadLogoutToken(_)
+            | Self::BadCaller(_)
+            | Self::Body
+            | Self::Limited(_)
+            | Self::TimedOut
+            | Self::Leaving
+            | Self::Contended
+            | Self::Unread
+            | Self::Page(_)
+            | Self::Fault(_) => return None,
         };
         Some((status, error))
     }
-}
-
-impl IntoResponse for OAuthFailure {
-    fn into_response(self) -> Response {
-        let Some((status, error)) = self.answer() else {
-            return self.0.into_response();
-        };
-        let mut told = self.0.told();
-        told.status = status;
-        told.challenge = told
-            .challenge
-            .filter(|_| status == StatusCode::UNAUTHORIZED);
-        let description = match told.detail.as_str() {
-            "" => told.code.title(),
-            detail => detail,
-        };
-        let body = OAuthProblem {
-            error,
-            error_description: description,
-            problem: Problem::new(told.code, status.as_u16(), told.detail.as_str()),
-        };
-        let mut response = (status, Json(body)).into_response();
-        response.extensions_mut().insert(told);
-        response
-    }
-}
-
-#[derive(Serialize)]
-struct OAuthProblem<'a> {
-    error: &'static str,
-    error_description: &'a str,
-    #[serde(flatten)]
-    problem: Problem,
 }
 
 impl Told {
@@ -590,47 +467,6 @@ mod tests {
             told.reason.contains("sessions.generation"),
             "but the log does"
         );
-    }
-
-    /// No sentence of ours may hold a character that `error_description` cannot (RFC 6749 §5.2).
-    #[test]
-    fn standard_clients_understand_a_refusal_at_an_oauth_endpoint() {
-        for (failure, status, error) in [
-            (Failure::InvalidClient("x"), 401, "invalid_client"),
-            (Failure::MayNotIntrospect, 403, "unauthorized_client"),
-            (Failure::OthersToken, 400, "invalid_grant"),
-            (Failure::UnsupportedGrantType, 400, "unsupported_grant_type"),
-            (Failure::InvalidScope, 400, "invalid_scope"),
-            (Failure::RefreshReused, 400, "invalid_grant"),
-            (Failure::SessionEnded, 400, "invalid_grant"),
-            (Rejection::BadSignature.into(), 400, "invalid_grant"),
-            (Failure::BadRequest("Send token."), 400, "invalid_request"),
-            (Failure::UnsupportedMediaType, 415, "invalid_request"),
-            (
-                Failure::BadField("x must be y.".into()),
-                400,
-                "invalid_request",
-            ),
-        ] {
-            let told = failure.told();
-            let described = [told.detail.as_str(), told.code.title()].concat();
-            assert!(
-                described
-                    .bytes()
-                    .all(|byte| matches!(byte, 0x20..=0x7e) && !b"\"\\".contains(&byte)),
-                "{described}"
-            );
-            let failure = OAuthFailure(failure);
-            let (found, said) = failure.answer().unwrap();
-            assert_eq!((found.as_u16(), said), (status, error));
-            let response = failure.into_response();
-            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
-            let told = response.extensions().get::<Told>().unwrap();
-            assert_eq!(told.challenge.is_some(), status == 401, "{error}");
-        }
-        // RFC 6749 has no word for what is wrong on our side.
-        let ours = OAuthFailure(StoreError::Corrupt("x").into()).into_response();
-        assert_eq!(ours.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
     }
 
     #[test]

@@ -102,13 +102,10 @@ impl SignIns<'_> {
             .filter(|user| user.access == Access::Enabled)
         else {
             drop(tx);
-            let event = arrival
-                .from
-                .done_by(Actor::Unknown)
-                .event(Kind::SignInRefused);
-            let event = event.of(arrival.user).with("reason", "not_allowed");
-            let mut conn = self.store.conn().await?;
-            events::record(&mut conn, &event, self.clock.now()).await?;
+            let by = arrival.from.done_by(Actor::Unknown);
+            let now = self.clock.now();
+            self.note_refusal(by, arrival.user, "not_allowed", now)
+                .await?;
             return Ok(SignIn::NotAllowed);
         };
         if let Some(elsewhere) = &arrival.elsewhere {
@@ -130,9 +127,7 @@ impl SignIns<'_> {
         let Start::Admit { evict } = decide(&live, self.policy) else {
             // The transaction rolls back: a refused sign-in replaces nothing.
             drop(tx);
-            let event = by.event(Kind::SignInRefused).of(user.id);
-            let event = event.with("reason", "limit_reached");
-            events::record(&mut *self.store.conn().await?, &event, now).await?;
+            self.note_refusal(by, user.id, "limit_reached", now).await?;
             return Ok(SignIn::LimitReached);
         };
         ending::end_sessions(&mut tx, &evict, EndReason::Evicted, by, now).await?;
@@ -159,6 +154,22 @@ impl SignIns<'_> {
             session,
             minted,
         })))
+    }
+
+    /// Notes a refusal, of which nothing else is left.
+    async fn note_refusal(
+        &self,
+        by: By<'_>,
+        user: UserId,
+        reason: &'static str,
+        now: UnixMillis,
+    ) -> Result<(), Fault> {
+        let event = by
+            .event(Kind::SignInRefused)
+            .of(user)
+            .with("reason", reason);
+        let mut conn = self.store.conn().await?;
+        Ok(events::record(&mut conn, &event, now).await?)
     }
 
     /// A session as it is right after the sign-in. Its ordinal is drawn by the insert.

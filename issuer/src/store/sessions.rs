@@ -138,9 +138,7 @@ pub async fn not_ended(
     .bind(user.as_bytes().as_slice())
     .fetch_all(conn)
     .await?;
-    rows.iter()
-        .map(|(id,)| Ok(SessionId::from_bytes(bytes(id)?)))
-        .collect()
+    ids(&rows)
 }
 
 /// The ids of the sessions in which the user acts as somebody else, or somebody else as the user, that nobody ended.
@@ -155,6 +153,10 @@ pub async fn impersonations(
     .bind(user.as_bytes().as_slice())
     .fetch_all(conn)
     .await?;
+    ids(&rows)
+}
+
+fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
     rows.iter()
         .map(|(id,)| Ok(SessionId::from_bytes(bytes(id)?)))
         .collect()

@@ -203,26 +203,39 @@ impl Provider {
                 "iss of the answer and of the token differ".to_owned(),
             ));
         }
-        let subject = verified.claims.get("sub").cloned();
-        let mut claims = verified.claims;
-        if let Some(url) = metadata
+        let access_token = tokens.access_token().secret();
+        let claims = self
+            .completed(verified.claims, &metadata, access_token)
+            .await?;
+        Person::read(&verified.issuer, claims, self.config.issuer.is_microsoft())
+            .ok_or_else(|| OidcError::Unverified("no sub".to_owned()))
+    }
+
+    /// The claims of an ID token, with what the userinfo endpoint says beside them where something is missing.
+    async fn completed(
+        &self,
+        mut claims: Map<String, Value>,
+        metadata: &Metadata,
+        access_token: &str,
+    ) -> Result<Map<String, Value>, OidcError> {
+        let Some(url) = metadata
             .userinfo_endpoint
             .as_ref()
             .filter(|_| self.lacks(&claims))
-        {
-            let told = self.userinfo(url, tokens.access_token().secret()).await?;
-            // Of somebody else it must not be used (OpenID Connect Core 1.0 §5.3.2).
-            if told.get("sub") != subject.as_ref() {
-                return Err(OidcError::Unverified(
-                    "userinfo is about somebody else".to_owned(),
-                ));
-            }
-            for (name, value) in told {
-                claims.entry(name).or_insert(value);
-            }
+        else {
+            return Ok(claims);
+        };
+        let told = self.userinfo(url, access_token).await?;
+        // Of somebody else it must not be used (OpenID Connect Core 1.0 §5.3.2).
+        if told.get("sub") != claims.get("sub") {
+            return Err(OidcError::Unverified(
+                "userinfo is about somebody else".to_owned(),
+            ));
         }
-        Person::read(&verified.issuer, claims, self.config.issuer.is_microsoft())
-            .ok_or_else(|| OidcError::Unverified("no sub".to_owned()))
+        for (name, value) in told {
+            claims.entry(name).or_insert(value);
+        }
+        Ok(claims)
     }
 
     /// Whether something is missing that the userinfo endpoint may tell: an ID token need not hold what scopes ask for
